@@ -3,7 +3,17 @@
 //! # Design constraints
 //! - Bytes in, values out: no clock, no randomness, no files.
 //! - A signature covers the raw bytes received; canonical JSON only derives content ids.
+//! - What two readers could understand differently is refused: duplicate keys, integers beyond
+//!   2^53, text that is not UTF-8, unknown envelope fields, weak keys.
 
 mod digest;
+pub mod dsse;
+pub mod json;
+mod key;
+mod statement;
 
 pub use digest::{DigestError, Sha256, Sha256Stream};
+pub use dsse::{DsseError, Envelope};
+pub use json::JsonError;
+pub use key::{KeyError, KeyId, PrivateKey, PublicKey};
+pub use statement::{MAX_SUBJECTS, STATEMENT_TYPE, Statement, Subject, predicate};
