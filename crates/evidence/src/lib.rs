@@ -11,9 +11,13 @@ pub mod dsse;
 pub mod json;
 mod key;
 mod statement;
+mod tenant;
+mod timestamp;
 
 pub use digest::{DigestError, Sha256, Sha256Stream};
 pub use dsse::{DsseError, Envelope};
 pub use json::JsonError;
 pub use key::{KeyError, KeyId, PrivateKey, PublicKey};
 pub use statement::{MAX_SUBJECTS, STATEMENT_TYPE, Statement, Subject, predicate};
+pub use tenant::{MAX_TENANT_LENGTH, TenantError, TenantId};
+pub use timestamp::{Timestamp, TimestampError};

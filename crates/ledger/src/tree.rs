@@ -120,7 +120,7 @@ impl Tree {
             for index in first / TILE_WIDTH..=last / TILE_WIDTH {
                 let end = (last + 1).min((index + 1) * TILE_WIDTH);
                 let tile = TileId::new(level, index, (end - index * TILE_WIDTH) as usize);
-                files.push(TileFile { path: tile.path(), bytes: self.tile_bytes(&tile)? });
+                files.push(TileFile { path: tile.path(), bytes: self.tile(&tile)?.concat() });
                 if tile.is_full() {
                     parents.push((index, self.tile_root(level, index)?));
                 }
@@ -131,13 +131,10 @@ impl Tree {
         Ok(files)
     }
 
-    fn tile_bytes(&self, tile: &TileId) -> Result<Vec<u8>, TreeError> {
+    /// The hashes of one tile, as far as this tree holds them.
+    pub fn tile(&self, tile: &TileId) -> Result<Vec<Hash>, TreeError> {
         let first = tile.index() * TILE_WIDTH;
-        let mut bytes = Vec::with_capacity(tile.width() * 32);
-        for index in first..first + tile.width() as u64 {
-            bytes.extend_from_slice(&self.stored(tile.level(), index)?);
-        }
-        Ok(bytes)
+        (first..first + tile.width() as u64).map(|index| self.stored(tile.level(), index)).collect()
     }
 
     fn tile_root(&self, level: u8, index: u64) -> Result<Hash, TreeError> {
