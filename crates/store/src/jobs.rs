@@ -3,7 +3,7 @@
 use assay_evidence::{TenantId, Timestamp};
 
 use crate::database::{Database, Tx};
-use crate::error::StoreResult;
+use crate::error::{StoreError, StoreResult};
 use crate::migrate::Migration;
 use crate::row::query;
 
@@ -90,6 +90,31 @@ pub async fn claim(
             Ok(Some(job))
         })
         .await
+}
+
+/// Leases the job of that id, queued just before in the same transaction.
+pub async fn lease(
+    tx: &Tx,
+    tenant: &TenantId,
+    id: &str,
+    owner: &str,
+    now: Timestamp,
+    lease_seconds: i64,
+) -> StoreResult<Job> {
+    let sql = "UPDATE jobs SET state = 'leased', owner = $1, lease_until = $2, attempts = attempts + 1 \
+               WHERE tenant = $3 AND id = $4";
+    let until = now.plus_seconds(lease_seconds);
+    tx.execute(query(sql).bind(owner).bind(until).bind(tenant).bind(id)).await?;
+    let sql = "SELECT kind, payload, attempts FROM jobs WHERE tenant = $1 AND id = $2";
+    let row = tx.first(query(sql).bind(tenant).bind(id)).await?;
+    let row = row.ok_or_else(|| StoreError::Missing { path: format!("job {id}") })?;
+    Ok(Job {
+        tenant: tenant.clone(),
+        id: id.to_owned(),
+        kind: row.text("kind")?,
+        payload: row.text("payload")?,
+        attempt: row.int("attempts")?,
+    })
 }
 
 /// Ends a job that `owner` still holds. False when the lease went to somebody else meanwhile.

@@ -1,1 +1,72 @@
-//! placeholder
+//! Incidents, expectations, and the record / replay / carry-over pipeline.
+//!
+//! # Design constraints
+//! - A verdict is `reproduced`, `not_reproduced` or `inconclusive`; `not_reproduced` needs positive
+//!   evidence: the declared fixed-side observation, or the recorded path was reached.
+//! - Order of trust for one witness and one artifact: the same bytes were asked before (`cached`),
+//!   a delta proof carries another build's run over (`carried_over`), a replay (`replayed`).
+//! - Whatever cannot be carried is replayed, and the reason is kept.
+//! - No policy: what the verdicts mean for a release is the gate's business.
+
+mod carry;
+mod demangle;
+mod error;
+mod expectation;
+mod incident;
+mod incidents;
+mod judge;
+mod observation;
+mod path;
+mod pipeline;
+mod predicates;
+mod run;
+mod sql;
+mod stacks;
+mod witnesses;
+
+pub use error::{VerifyError, VerifyResult};
+pub use expectation::{Side, SpecError};
+pub use incident::{Expectations, Facts, IncidentDefinition, IncidentError, Kind};
+pub use incidents::{IncidentSummary, VerdictRecord};
+pub use judge::{Judgement, judge};
+pub use observation::{FaultSummary, Observation};
+pub use pipeline::{IncidentVerdict, Target, Unknown, Verification};
+pub use predicates::{MicroWitness, ReplayVerdict, StackFingerprint};
+pub use run::StoredRun;
+pub use sql::MIGRATIONS;
+pub use stacks::StackMatch;
+pub use witnesses::{CheckOutcome, NewWitness, ReplayOutcome, WitnessInfo};
+
+use std::sync::{Arc, OnceLock};
+
+use assay_notary::Notary;
+use assay_store::Store;
+use assay_witness::{Host, Refusal};
+
+/// Runs witnesses and keeps what they say.
+#[derive(Clone)]
+pub struct Verifier {
+    notary: Notary,
+    host: Arc<OnceLock<Result<Host, Refusal>>>,
+}
+
+impl Verifier {
+    /// A verifier that signs with `notary`. The host is probed when the first witness runs.
+    pub fn new(notary: Notary) -> Self {
+        Self { notary, host: Arc::new(OnceLock::new()) }
+    }
+
+    /// The notary below.
+    pub fn notary(&self) -> &Notary {
+        &self.notary
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        self.notary.store()
+    }
+
+    /// What this host can do, found out once.
+    pub fn host(&self) -> VerifyResult<&Host> {
+        self.host.get_or_init(Host::probe).as_ref().map_err(|refusal| VerifyError::Host(refusal.clone()))
+    }
+}

@@ -1,0 +1,124 @@
+//! From a run to a verdict: pure, and never a guess.
+
+use assay_gate::Verdict;
+use assay_witness::{Ending, LimitKind, RunReport};
+
+use crate::expectation::{GUARD_FACTOR, Side, signal_name};
+use crate::incident::IncidentDefinition;
+use crate::observation::{decisive_fault, fault_names, most_repeated};
+
+/// A verdict with its reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judgement {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Why, as a stable code.
+    pub reason: String,
+    /// Whether the recorded path was reached, where there is one.
+    pub reached: Option<bool>,
+}
+
+impl Judgement {
+    fn new(verdict: Verdict, reason: impl Into<String>, reached: Option<bool>) -> Self {
+        Self { verdict, reason: reason.into(), reached }
+    }
+}
+
+/// Judges a run of a witness of `definition`.
+pub fn judge(definition: &IncidentDefinition, report: &RunReport, reached: Option<bool>) -> Judgement {
+    if let Ending::Unsupported { code, .. } = &report.ending {
+        return Judgement::new(Verdict::Inconclusive, code.clone(), reached);
+    }
+    let vulnerable = &definition.expect.vulnerable;
+    let package = definition.package_path();
+    if !vulnerable.is_empty() && mismatch(vulnerable, report, package.as_deref(), Budget::Over).is_none() {
+        return Judgement::new(Verdict::Reproduced, "expected_observation", reached);
+    }
+    match &definition.expect.fixed {
+        Some(fixed) if !fixed.is_empty() => {
+            if mismatch(fixed, report, package.as_deref(), Budget::Within).is_none() {
+                return Judgement::new(Verdict::NotReproduced, "fixed_observation", reached);
+            }
+        }
+        _ => {
+            // Without a declared fixed side only a good end after the recorded path is evidence.
+            if matches!(report.ending, Ending::Exited { code: 0 }) && reached == Some(true) {
+                return Judgement::new(Verdict::NotReproduced, "path_reached", reached);
+            }
+        }
+    }
+    Judgement::new(Verdict::Inconclusive, unexplained(definition, report, reached), reached)
+}
+
+/// Why a run that shows neither side says nothing.
+fn unexplained(definition: &IncidentDefinition, report: &RunReport, reached: Option<bool>) -> String {
+    if definition.kind == crate::Kind::Budget && in_guard_band(definition, report) {
+        return "cpu_guard_band".to_owned();
+    }
+    match &report.ending {
+        Ending::LimitExceeded { .. } => "limit_exceeded".to_owned(),
+        Ending::Signalled { .. } => "failed_differently".to_owned(),
+        Ending::Deadlocked => "deadlocked".to_owned(),
+        _ if reached == Some(false) => "not_reached".to_owned(),
+        Ending::Exited { code: 0 } if reached.is_none() => "not_reached".to_owned(),
+        _ => "unexpected_observation".to_owned(),
+    }
+}
+
+fn in_guard_band(definition: &IncidentDefinition, report: &RunReport) -> bool {
+    definition.expect.vulnerable.cpu_budget_milliseconds.is_some_and(|budget| {
+        let over = matches!(report.ending, Ending::LimitExceeded { limit: LimitKind::CpuTime });
+        !over && report.cpu_micros > budget * 1000 / GUARD_FACTOR
+    })
+}
+
+/// Which side of a budget is meant.
+#[derive(Clone, Copy)]
+pub(crate) enum Budget {
+    Over,
+    Within,
+}
+
+/// The first key of `side` that the run does not satisfy.
+pub(crate) fn mismatch(
+    side: &Side,
+    report: &RunReport,
+    package: Option<&str>,
+    budget: Budget,
+) -> Option<String> {
+    let fails = |holds: bool, what: &str| (!holds).then(|| what.to_owned());
+    let exit = side.exit.and_then(|code| fails(report.ending == Ending::Exited { code }, "exit"));
+    let signal = side.signal.as_ref().and_then(|name| {
+        let ended = matches!(&report.ending, Ending::Signalled { signal } if signal_name(*signal) == *name);
+        fails(ended, "signal")
+    });
+    let exact = side
+        .stdout_exact
+        .as_ref()
+        .and_then(|text| fails(report.stdout.digest == assay_evidence::Sha256::of(text.as_bytes()), "stdout_exact"));
+    let stdout = contains(&side.stdout_contains, &report.stdout.head, "stdout_contains");
+    let stderr = contains(&side.stderr_contains, &report.stderr.head, "stderr_contains");
+    let names = decisive_fault(report).map(fault_names).unwrap_or_default();
+    let faulting = side.faulting_function.as_ref().and_then(|wanted| {
+        let innermost = names.iter().find(|name| package.is_none_or(|package| name.contains(package)));
+        fails(innermost.is_some_and(|name| name.contains(wanted.as_str())), "faulting_function")
+    });
+    let repeated = side.repeated_function.as_ref().and_then(|wanted| {
+        let most = most_repeated(&names).is_some_and(|(name, n)| n > 1 && name.contains(wanted.as_str()));
+        fails(most, "repeated_function")
+    });
+    let time = side.cpu_budget_milliseconds.and_then(|milliseconds| {
+        let holds = match budget {
+            Budget::Over => matches!(report.ending, Ending::LimitExceeded { limit: LimitKind::CpuTime }),
+            Budget::Within => report.cpu_micros <= milliseconds * 1000 / GUARD_FACTOR,
+        };
+        fails(holds, "cpu_budget_milliseconds")
+    });
+    [exit, signal, exact, stdout, stderr, faulting, repeated, time].into_iter().flatten().next()
+}
+
+fn contains(wanted: &Option<String>, head: &[u8], what: &str) -> Option<String> {
+    let wanted = wanted.as_ref()?;
+    let found = wanted.is_empty() || head.windows(wanted.len()).any(|window| window == wanted.as_bytes());
+    (!found).then(|| what.to_owned())
+}

@@ -1,0 +1,48 @@
+//! The recorded path of an incident: the functions that a run must reach to say anything.
+
+use std::collections::BTreeSet;
+
+use assay_binary::{Image, Address};
+use assay_witness::RunReport;
+
+use crate::demangle::demangle;
+use crate::incident::IncidentDefinition;
+use crate::observation::{decisive_fault, fault_names};
+
+/// How many functions of the innermost path are asked for.
+const MAX_PATH: usize = 16;
+
+/// The functions on the way to the incident in the recorded run, by name: the fault's frames in
+/// the incident's package (in the subject where it names none), or, without a fault, the
+/// package's functions that were executed.
+pub(crate) fn recorded_path(
+    definition: &IncidentDefinition,
+    report: &RunReport,
+    executed: &BTreeSet<String>,
+) -> Vec<String> {
+    let package = definition.package_path();
+    let of_package = |name: &String| package.as_ref().is_none_or(|package| name.contains(package.as_str()));
+    let names: Vec<String> = match decisive_fault(report) {
+        Some(fault) => fault_names(fault),
+        None if package.is_some() => executed.iter().cloned().collect(),
+        None => Vec::new(),
+    };
+    let mut seen = BTreeSet::new();
+    names
+        .into_iter()
+        .filter(|name| of_package(name) && executed.contains(name))
+        .filter(|name| seen.insert(name.clone()))
+        .take(MAX_PATH)
+        .collect()
+}
+
+/// The names of executed functions of a subject.
+pub(crate) fn executed_names(image: Option<&Image<'_>>, executed: &[Address]) -> BTreeSet<String> {
+    let Some(image) = image else { return BTreeSet::new() };
+    executed.iter().filter_map(|address| image.symbol_at(*address)).map(|(name, _)| demangle(name)).collect()
+}
+
+/// Whether the run reached the recorded path; none where there is no path to reach.
+pub(crate) fn reached(path: &[String], executed: &BTreeSet<String>) -> Option<bool> {
+    (!path.is_empty()).then(|| path.iter().any(|name| executed.contains(name)))
+}

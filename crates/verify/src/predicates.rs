@@ -1,0 +1,98 @@
+//! The predicates that this room signs.
+
+use assay_binary::Frame;
+use assay_evidence::Sha256;
+use assay_gate::{Mode, Verdict};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::observation::Observation;
+
+/// Predicate of `stella.ops/microWitness@v1`: a capsule that makes an incident happen. Its
+/// subjects are the recorded artifact and the capsule.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MicroWitness {
+    /// The incident.
+    pub incident: String,
+    /// The capsule's OCI manifest digest: the witness's id.
+    pub witness: Sha256,
+    /// The role of the artifact under test.
+    pub role: String,
+    /// The recorded artifact.
+    pub artifact: Sha256,
+    /// What the recorded run showed.
+    pub observation: Observation,
+    /// The observation's digest.
+    pub observation_digest: Sha256,
+    /// Digest of the event trace at the fixed layout.
+    pub trace_digest: Sha256,
+    /// Whether the observation or the executed functions depend on where things lie.
+    pub layout_sensitive: bool,
+    /// Replays that admitted it.
+    pub replays: u32,
+    /// The functions that a run must reach to say anything, by name.
+    pub recorded_path: Vec<String>,
+    /// The runner's version.
+    pub runner_version: String,
+    /// Digest of the environment class.
+    pub environment: Sha256,
+}
+
+/// Predicate of `stella.ops/replayVerdict@v1`: what a witness says of an artifact.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReplayVerdict {
+    /// The incident.
+    pub incident: String,
+    /// The witness.
+    pub witness: Sha256,
+    /// The role under test.
+    pub role: String,
+    /// The artifact under test.
+    pub artifact: Sha256,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// `replayed` or `carried_over`; a cached verdict is the statement it was cached from.
+    pub mode: Mode,
+    /// Why, as a stable code.
+    pub reason: String,
+    /// Whether the recorded path was reached.
+    pub reached: Option<bool>,
+    /// What the run showed (of the run that was carried over, if it was).
+    pub observation: Observation,
+    /// Digest of the event trace.
+    pub trace_digest: Sha256,
+    /// The verdict's cache key.
+    pub cache_key: Sha256,
+    /// For a carried-over verdict: the statement of the verdict that was carried.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub carried_from: Option<Sha256>,
+    /// For a carried-over verdict: the statement of the delta proof.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub delta_proof: Option<Sha256>,
+    /// Why it could not be carried over, where that was tried.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub not_carried: Vec<String>,
+    /// The runner's version.
+    pub runner_version: String,
+    /// Digest of the environment class.
+    pub environment: Sha256,
+}
+
+/// Predicate of `stella.ops/stackFingerprint@v1`: the stack of an incident, as captured by the
+/// runner at the fault.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StackFingerprint {
+    /// The incident.
+    pub incident: String,
+    /// The witness whose run was captured.
+    pub witness: Sha256,
+    /// The signal, or `panic`.
+    pub signal: String,
+    /// The normalised stack's fingerprint.
+    pub fingerprint: Sha256,
+    /// The frames as captured, innermost first.
+    pub frames: Vec<Frame>,
+}

@@ -1,0 +1,149 @@
+//! Stacks of incidents: captured by the runner, fingerprinted, and found again.
+
+use assay_access::{Permission, Principal};
+use assay_evidence::{Sha256, Statement, Subject, TenantId, Timestamp, predicate};
+use assay_notary::Prepared;
+use assay_stacks::{Index, Report, Trace};
+use assay_store::{Generation, StoreError, StoreResult, Tx, query};
+use assay_witness::RunReport;
+use serde::Serialize;
+
+use crate::observation::fault_name;
+use crate::predicates::StackFingerprint;
+use crate::sql::{self, WitnessRow};
+use crate::witnesses::captured;
+use crate::{Verifier, VerifyResult};
+
+/// The name of the graph's index among the generations.
+const INDEX: &str = "stacks";
+
+/// A captured stack on its way into the database.
+pub(crate) struct CapturedStack {
+    pub prepared: Prepared,
+    id: String,
+    incident: String,
+    report: String,
+    fingerprint: Sha256,
+}
+
+/// What matching a trace found.
+#[derive(Clone, Debug, Serialize)]
+pub struct StackMatch {
+    /// The fingerprint of the trace that was asked about.
+    pub fingerprint: Sha256,
+    /// The best incidents, and whether none is good enough.
+    #[serde(flatten)]
+    pub result: assay_stacks::MatchResult,
+}
+
+impl CapturedStack {
+    pub(crate) async fn insert(&self, tx: &Tx, tenant: &TenantId, now: Timestamp) -> StoreResult<()> {
+        insert_trace(tx, tenant, &self.id, &self.incident, &self.report, &self.fingerprint, now).await
+    }
+}
+
+async fn insert_trace(
+    tx: &Tx,
+    tenant: &TenantId,
+    id: &str,
+    incident: &str,
+    report: &str,
+    fingerprint: &Sha256,
+    now: Timestamp,
+) -> StoreResult<()> {
+    let sql = "INSERT INTO traces (tenant, id, incident, report, fingerprint, created_at) \
+               VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (tenant, id) DO NOTHING";
+    let row = query(sql).bind(tenant).bind(id).bind(incident).bind(report).bind(fingerprint).bind(now);
+    tx.execute(row).await.map(drop)
+}
+
+impl Verifier {
+    /// States the stack of a recorded run, if the runner captured one at a fault.
+    pub(crate) async fn state_stack(
+        &self,
+        tenant: &TenantId,
+        row: &WitnessRow,
+        report: &RunReport,
+        now: Timestamp,
+    ) -> VerifyResult<Option<CapturedStack>> {
+        let Some(fault) = captured(report) else { return Ok(None) };
+        let signal = fault_name(fault);
+        let stack = assay_stacks::from_frames(&fault.frames, Some(&signal));
+        let fingerprint = assay_stacks::fingerprint(&assay_stacks::normalize(&stack)).digest;
+        let body = StackFingerprint {
+            incident: row.incident.clone(),
+            witness: row.id,
+            signal,
+            fingerprint,
+            frames: fault.frames.clone(),
+        };
+        let subject = vec![Subject::new(row.role.clone(), row.artifact)];
+        let statement = Statement::new(predicate::STACK_FINGERPRINT, subject, &body)?;
+        let prepared = self.notary().prepare(tenant, statement, now).await?;
+        Ok(Some(CapturedStack {
+            prepared,
+            id: format!("witness/{}", row.id),
+            incident: row.incident.clone(),
+            report: serde_json::to_string(&stack).unwrap_or_default(),
+            fingerprint,
+        }))
+    }
+
+    /// The normalised stacks of an incident.
+    pub async fn incident_stacks(&self, principal: &Principal, name: &str) -> VerifyResult<Vec<Report>> {
+        principal.require(Permission::ReadEvidence)?;
+        let (definition, _) = self.definition(principal.tenant(), name).await?;
+        let sql = "SELECT report FROM traces WHERE tenant = $1 AND incident = $2 ORDER BY created_at, id LIMIT 100";
+        let rows = self.store().database().all(query(sql).bind(principal.tenant()).bind(&definition.id)).await?;
+        Ok(rows.iter().map(|row| sql::read_json(row, "report")).collect::<StoreResult<_>>()?)
+    }
+
+    /// Finds the incidents that a trace looks like.
+    pub async fn match_stack(
+        &self,
+        principal: &Principal,
+        text: &[u8],
+        limit: usize,
+        now: Timestamp,
+    ) -> VerifyResult<StackMatch> {
+        principal.require(Permission::ReadEvidence)?;
+        let trace = assay_stacks::normalize(&assay_stacks::parse(text)?);
+        let index = self.stack_index(principal.tenant(), now).await?;
+        let result = index.match_trace(&trace, limit.clamp(1, 100));
+        Ok(StackMatch { fingerprint: assay_stacks::fingerprint(&trace).digest, result })
+    }
+
+    /// The graph's index: the current generation, rebuilt when traces came after it.
+    async fn stack_index(&self, tenant: &TenantId, now: Timestamp) -> VerifyResult<Index> {
+        let db = self.store().database();
+        let current = Generation::current(db, tenant, INDEX).await?;
+        let newest = db
+            .first(query("SELECT MAX(created_at) AS newest FROM traces WHERE tenant = $1").bind(tenant))
+            .await?
+            .map_or(Ok(None), |row| row.opt_int("newest"))?;
+        if let Some(current) = current
+            && newest.is_none_or(|newest| newest <= current.created_at.micros())
+            && let Ok(index) = Index::from_bytes(&self.store().blobs().get_content(tenant, &current.blob).await?)
+        {
+            return Ok(index);
+        }
+        let rows = db
+            .all(query("SELECT incident, report FROM traces WHERE tenant = $1 ORDER BY created_at, id").bind(tenant))
+            .await?;
+        let items: Vec<(String, Trace)> = rows
+            .iter()
+            .map(|row| {
+                let report: Report = sql::read_json(row, "report")?;
+                Ok((row.text("incident")?, assay_stacks::normalize(&report)))
+            })
+            .collect::<StoreResult<_>>()?;
+        let index = Index::build(&items);
+        let blob = self.store().blobs().put_content(tenant, index.to_bytes()).await?;
+        let blob = &blob;
+        let at = Timestamp::from_micros(newest.unwrap_or_default().max(now.micros()));
+        let written: Result<(), StoreError> =
+            db.write(|tx| async move { Generation::advance(&tx, tenant, INDEX, blob, at).await }).await;
+        written?;
+        Ok(index)
+    }
+}
