@@ -9,7 +9,7 @@ pub const MAX_CONSTANT_BYTES: u64 = 256;
 /// How deep a hash follows pointers through unnamed constants.
 pub const MAX_POINTER_DEPTH: u32 = 4;
 /// Longest entry of a relative lookup table that is followed, in entries.
-pub const MAX_RELATIVE_ENTRIES: u64 = 65_536;
+pub const MAX_RELATIVE_ENTRIES: usize = 65_536;
 /// Most units, objects or edges that an index file may hold.
 pub const MAX_INDEX_ENTRIES: u64 = 64_000_000;
 /// How far before its object code may form an address, in bytes (a biased loop base); everything

@@ -49,6 +49,13 @@ impl<'data> Program<'data> {
         self.by_name.get(stable_name(name)).copied().flatten()
     }
 
+    /// Whether control can come into a unit at `address`.
+    pub fn is_entry(&self, address: u64) -> bool {
+        let unit = self.map.unit_at(address).map(|unit| &self.map.units()[unit]);
+        unit.is_some_and(|unit| unit.entries.iter().any(|entry| entry.address.0 == address))
+    }
+
+    /// Whether `address` lies in a section of instructions.
     pub fn is_code(&self, address: u64) -> bool {
         self.image.section_at(address).is_some_and(|section| section.kind == SectionKind::Code)
     }

@@ -1,6 +1,6 @@
 //! Where code begins and ends, before parts are united.
 
-use iced_x86::{Code, Decoder, DecoderOptions, Mnemonic, OpKind, Register};
+use iced_x86::{Code, Decoder, DecoderOptions, Instruction, Mnemonic, OpKind, Register};
 
 use super::{CodeRange, Entry, Unit, UnitKind};
 use crate::{Address, Image, Section, SectionKind, SymbolBinding, SymbolKind};
@@ -139,25 +139,47 @@ pub(super) fn stubs(image: &Image<'_>) -> Vec<Unit> {
 
 fn stub(image: &Image<'_>, at: u64, size: u64) -> Unit {
     let bytes = image.bytes(at, size as usize).unwrap_or_default();
-    let decoder = Decoder::with_ip(64, bytes, at, DecoderOptions::NONE);
-    let mut instructions = decoder.into_iter();
-    let first =
-        instructions.next().filter(|i| i.mnemonic() != Mnemonic::Endbr64).or_else(|| instructions.next());
-    let slot = first
-        .filter(|i| i.mnemonic() == Mnemonic::Jmp && i.op0_kind() == OpKind::Memory)
-        .filter(|i| i.memory_base() == Register::RIP)
-        .map(|i| Address(i.ip_rel_memory_address()));
-    let kind = slot.map_or(UnitKind::StubHeader, |slot| UnitKind::Stub { slot });
-    let name = match slot.and_then(|slot| image.relocation_at(slot.0)) {
-        Some(relocation) => stub_name(image, relocation),
-        None => "@plt".to_owned(),
+    let kind = stub_kind(Decoder::with_ip(64, bytes, at, DecoderOptions::NONE));
+    let relocation = match kind {
+        UnitKind::Stub { slot } => image.relocation_at(slot.0),
+        _ => None,
     };
+    let name = relocation.map_or_else(|| "@plt".to_owned(), |relocation| stub_name(image, relocation));
     Unit {
         name: name.clone(),
         entry: Address(at),
         entries: vec![Entry { address: Address(at), names: vec![name] }],
         ranges: vec![CodeRange { start: Address(at), end: Address(at + size) }],
         kind,
+    }
+}
+
+/// Knows the forms that linkers write: `jmp *slot` (then `push n; jmp header` where binding is
+/// lazy), `push n; jmp header` alone, and the header `push *got; jmp *got`. What has another form
+/// is code like any other.
+fn stub_kind(decoder: Decoder<'_>) -> UnitKind {
+    let is_filler =
+        |i: &Instruction| matches!(i.mnemonic(), Mnemonic::Nop | Mnemonic::Endbr64 | Mnemonic::Int3);
+    let list: Vec<Instruction> = decoder.into_iter().filter(|i| !is_filler(i)).collect();
+    let through_slot = |i: &Instruction, mnemonic: Mnemonic| {
+        i.mnemonic() == mnemonic && i.op0_kind() == OpKind::Memory && i.memory_base() == Register::RIP
+    };
+    let is_lazy = |rest: &[Instruction]| match rest {
+        [push, jump] => {
+            let number = push.mnemonic() == Mnemonic::Push && push.op0_kind() != OpKind::Memory;
+            number && jump.mnemonic() == Mnemonic::Jmp && jump.op0_kind() == OpKind::NearBranch64
+        }
+        _ => false,
+    };
+    match list.as_slice() {
+        [jump, rest @ ..] if through_slot(jump, Mnemonic::Jmp) && (rest.is_empty() || is_lazy(rest)) => {
+            UnitKind::Stub { slot: Address(jump.ip_rel_memory_address()) }
+        }
+        [push, jump] if through_slot(push, Mnemonic::Push) && through_slot(jump, Mnemonic::Jmp) => {
+            UnitKind::StubHeader
+        }
+        rest if is_lazy(rest) => UnitKind::StubHeader,
+        _ => UnitKind::Function,
     }
 }
 

@@ -1,7 +1,9 @@
 //! Executed units: equal instruction by instruction, with every reference made to correspond.
 
+use std::collections::{BTreeSet, HashMap, HashSet};
+
 use assay_binary::UnitKind;
-use iced_x86::{Code, FlowControl, Instruction, Mnemonic, OpKind};
+use iced_x86::{Code, FlowControl, Instruction, Mnemonic, OpKind, Register};
 
 use super::Reason;
 use super::contents::Use;
@@ -15,8 +17,8 @@ struct Pair<'p> {
     b: Body,
     tables_a: &'p [Table],
     tables_b: &'p [Table],
-    /// Whether the unit loads signed 32-bit words, which may be distances.
-    loads_distances: bool,
+    /// The addresses from which signed 32-bit words, which may be distances, are loaded.
+    distances: Distances,
 }
 
 pub(super) fn compare(simulation: &mut Simulation<'_, '_>, index_a: usize, index_b: usize) {
@@ -28,10 +30,9 @@ pub(super) fn compare(simulation: &mut Simulation<'_, '_>, index_a: usize, index
     simulation.at(unit_a.name.clone());
     let a = Body::decode(&program_a.image, unit_a);
     let b = Body::decode(&program_b.image, unit_b);
-    let loads_distances =
-        a.instructions().any(|i| i.mnemonic() == Mnemonic::Movsxd && i.op1_kind() == OpKind::Memory);
+    let distances = Distances::of(&a);
     let (tables_a, tables_b) = (&program_a.tables[index_a], &program_b.tables[index_b]);
-    let pair = Pair { a, b, tables_a, tables_b, loads_distances };
+    let pair = Pair { a, b, tables_a, tables_b, distances };
     if let Some(address) = unresolved_jump(&pair.a, pair.tables_a) {
         return simulation.refuse(Reason::UnresolvedIndirectJump, format!("the jump at {address:#x}"));
     }
@@ -83,9 +84,7 @@ impl Pair<'_> {
             (Some(Reference::Memory(x, size)), Some(Reference::Memory(y, _))) => {
                 if simulation.a.is_code(x) || simulation.b.is_code(y) {
                     simulation.refuse(Reason::CodeReadAsData, format!("at {:#x}", a.ip()));
-                } else if a.segment_prefix() == iced_x86::Register::FS
-                    || a.segment_prefix() == iced_x86::Register::GS
-                {
+                } else if a.segment_prefix() == Register::FS || a.segment_prefix() == Register::GS {
                     simulation.refuse(
                         Reason::UnmodelledData,
                         format!("a thread-relative address at {:#x}", a.ip()),
@@ -129,7 +128,7 @@ impl Pair<'_> {
             (Some(i), Some(j)) => self.jump_tables(simulation, &self.tables_a[i], &self.tables_b[j]),
             (None, None) => {
                 simulation.data_reference(x, y, Use::Formed);
-                if self.loads_distances {
+                if self.distances.contains(x) {
                     simulation.relative_table(x, y);
                 }
             }
@@ -142,6 +141,46 @@ impl Pair<'_> {
             |body: &Body, table: &Table| table.targets.iter().map(|&t| body.position(t)).collect::<Vec<_>>();
         if places(&self.a, a) != places(&self.b, b) {
             simulation.refuse(Reason::JumpTableDiffers, format!("the table at {:#x}", a.base));
+        }
+    }
+}
+
+/// The bases of tables that a unit reads signed 32-bit words of.
+enum Distances {
+    /// Any address that the unit forms.
+    Any,
+    /// These.
+    Of(BTreeSet<u64>),
+}
+
+impl Distances {
+    /// For each `movslq (base,index,4)` every address that the unit forms in that base register
+    /// anywhere; where it forms none there, the base came from elsewhere and may be any.
+    fn of(body: &Body) -> Self {
+        let mut formed: HashMap<Register, Vec<u64>> = HashMap::new();
+        for instruction in body.instructions().filter(|i| i.mnemonic() == Mnemonic::Lea) {
+            if let Some(Reference::Address(target)) = reference(instruction) {
+                formed.entry(instruction.op0_register()).or_default().push(target);
+            }
+        }
+        let loads = body.instructions().filter(|i| {
+            i.mnemonic() == Mnemonic::Movsxd && i.op1_kind() == OpKind::Memory && i.memory_index_scale() == 4
+        });
+        let mut bases = BTreeSet::new();
+        let registers: HashSet<Register> = loads.map(Instruction::memory_base).collect();
+        for register in registers {
+            match formed.get(&register) {
+                Some(targets) => bases.extend(targets),
+                None => return Self::Any,
+            }
+        }
+        Self::Of(bases)
+    }
+
+    fn contains(&self, address: u64) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Of(bases) => bases.contains(&address),
         }
     }
 }

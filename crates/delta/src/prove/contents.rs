@@ -141,28 +141,25 @@ impl Simulation<'_, '_> {
         }
     }
 
-    /// `a` may be a table of 32-bit distances from its own start: each entry is followed as far as
-    /// they lead into the image.
+    /// `a` may be a table of 32-bit distances from its own start to constants (LLVM's relative lookup
+    /// tables): each word of its piece is followed as far as the words lead to data. LLVM builds such
+    /// tables of constants only, so a word that leads to code ends a table; a first word that leads to
+    /// a function's entry is refused rather than explained.
     pub fn relative_table(&mut self, a: u64, b: u64) {
-        for index in 0..MAX_RELATIVE_ENTRIES {
-            let at = index * 4;
-            let (Some(x), Some(y)) = (word(&self.a.image, a + at), word(&self.b.image, b.wrapping_add(at)))
-            else {
-                return;
-            };
+        let Some(own) = self.a.pieces.at(a).copied().filter(|_| a % 4 == 0) else { return };
+        for at in (0..own.end - a).step_by(4).take(MAX_RELATIVE_ENTRIES) {
+            let words = (word(&self.a.image, a + at), word(&self.b.image, b.wrapping_add(at)));
+            let (Some(x), Some(y)) = words else { return };
             let target = a.wrapping_add_signed(x);
-            let Some(piece) = self.a.pieces.at(target).copied() else {
-                if self.a.is_code(target) {
-                    self.refuse(
-                        Reason::UnresolvedIndirectJump,
-                        format!("{a:#x} may be a table of distances to code"),
-                    );
+            match self.a.pieces.at(target).copied() {
+                Some(piece) if piece == own => {}
+                Some(piece) if piece.kind == PieceKind::Table => return,
+                Some(_) => self.data_reference(target, b.wrapping_add_signed(y), Use::Formed),
+                None if at == 0 && self.a.is_entry(target) => {
+                    let detail = format!("{a:#x} may be a table of distances to functions");
+                    return self.refuse(Reason::UnresolvedIndirectJump, detail);
                 }
-                return;
-            };
-            let inside = self.a.pieces.at(a).is_some_and(|own| *own == piece);
-            if !inside && x != 0 {
-                self.data_reference(target, b.wrapping_add_signed(y), Use::Formed);
+                None => return,
             }
         }
     }

@@ -100,10 +100,16 @@ impl Simulation<'_, '_> {
 
     fn take_executed(&mut self, executed: Executed<'_>) {
         match executed {
-            Executed::All => self.executed = (0..self.a.map.units().len()).collect(),
+            Executed::All => {
+                let units = self.a.map.units().iter().enumerate();
+                let functions = units.filter(|(_, unit)| unit.kind == UnitKind::Function);
+                self.executed = functions.map(|(index, _)| index).collect();
+            }
             Executed::Units(addresses) => {
                 for address in addresses {
                     match self.a.map.unit_at(address.0) {
+                        // It binds a slot by its relocation, which is compared, and then jumps there.
+                        Some(unit) if self.a.map.units()[unit].kind == UnitKind::StubHeader => {}
                         Some(unit) => drop(self.executed.insert(unit)),
                         None => {
                             self.at(address.to_string());
