@@ -1,1 +1,26 @@
-//! placeholder
+//! What really changed between two builds, and the proof that a recorded run carries over.
+//!
+//! # Design constraints
+//! - Bytes in, values out: no SQL, HTTP, clock or terminal.
+//! - "Unchanged" for people ([`diff`]) comes from hashes and sets noise aside; "the run is the same"
+//!   for the pipeline ([`prove`]) comes from a simulation check over the two files and sets aside
+//!   only what no run can observe under the named [`Assumption`]s. The one never answers for the other.
+//! - What cannot be mapped is refused with a stable reason code, never guessed.
+
+mod body;
+mod diff;
+mod error;
+mod index;
+pub mod limits;
+mod pieces;
+mod program;
+mod prove;
+mod tables;
+
+pub use diff::{DataChanges, Delta, FunctionChanges, FunctionEntry, diff};
+pub use error::DeltaError;
+pub use index::{Index, IndexedFunction, IndexedObject, NORMALISER_VERSION};
+pub use prove::{
+    Artifact, Assumption, CheckError, CheckReport, DataPair, DeltaProof, Executed, FunctionPair, Reason,
+    Refusal, check, prove,
+};

@@ -1,0 +1,2 @@
+//! Tests of the reader against real binaries, an independent tool and hostile bytes.
+mod basics;

@@ -1,0 +1,81 @@
+//! One binary, read and divided, as both the index and the proof look at it.
+
+use std::collections::HashMap;
+
+use assay_binary::{CodeMap, Image, SectionKind, UnitKind};
+
+use crate::body::{Body, Reference, reference};
+use crate::error::DeltaError;
+use crate::pieces::Pieces;
+use crate::tables::{Table, tables};
+
+/// An image with its units, jump tables and pieces.
+pub(crate) struct Program<'data> {
+    pub image: Image<'data>,
+    pub map: CodeMap,
+    pub pieces: Pieces,
+    /// The jump tables of each unit.
+    pub tables: Vec<Vec<Table>>,
+    /// The addresses that code forms or relocations point to, sorted.
+    pub points: Vec<u64>,
+    by_name: HashMap<String, Option<usize>>,
+}
+
+impl<'data> Program<'data> {
+    pub fn read(data: &'data [u8]) -> Result<Self, DeltaError> {
+        let image = Image::parse(data)?;
+        let map = CodeMap::build(&image);
+        let mut points: Vec<u64> = image.relocations().iter().map(|r| r.addend as u64).collect();
+        points.extend(image.symbols().iter().map(|symbol| symbol.address.0));
+        let mut all_tables = Vec::with_capacity(map.units().len());
+        for unit in map.units() {
+            let body = Body::decode(&image, unit);
+            all_tables.push(tables(&image, &body));
+            points.extend(body.instructions().filter_map(|i| match reference(i)? {
+                Reference::Address(target) | Reference::Memory(target, _) => Some(target),
+                Reference::Branch(_) => None,
+            }));
+        }
+        points.sort_unstable();
+        points.dedup();
+        let flat: Vec<Table> = all_tables.iter().flatten().cloned().collect();
+        let pieces = Pieces::build(&image, &flat, &points);
+        let by_name = names(&map);
+        Ok(Self { image, map, pieces, tables: all_tables, points, by_name })
+    }
+
+    /// The only unit of that name.
+    pub fn unit_named(&self, name: &str) -> Option<usize> {
+        self.by_name.get(stable_name(name)).copied().flatten()
+    }
+
+    /// Whether control can come into a unit at `address`.
+    pub fn is_entry(&self, address: u64) -> bool {
+        let unit = self.map.unit_at(address).map(|unit| &self.map.units()[unit]);
+        unit.is_some_and(|unit| unit.entries.iter().any(|entry| entry.address.0 == address))
+    }
+
+    /// Whether `address` lies in a section of instructions.
+    pub fn is_code(&self, address: u64) -> bool {
+        self.image.section_at(address).is_some_and(|section| section.kind == SectionKind::Code)
+    }
+}
+
+fn names(map: &CodeMap) -> HashMap<String, Option<usize>> {
+    let mut names = HashMap::new();
+    for (index, unit) in map.units().iter().enumerate().filter(|(_, unit)| unit.kind == UnitKind::Function) {
+        let known = names.entry(stable_name(&unit.name).to_owned()).or_insert(Some(index));
+        if *known != Some(index) {
+            *known = None;
+        }
+    }
+    names
+}
+
+/// The name without the number that LLVM gives to a symbol it promoted (`.llvm.123`).
+pub(crate) fn stable_name(name: &str) -> &str {
+    match name.rsplit_once(".llvm.") {
+        Some((stable, digits)) if digits.bytes().all(|byte| byte.is_ascii_digit()) => stable,
+        _ => name,
+    }
+}

@@ -1,0 +1,279 @@
+//! Reached memory: where an address leads, and whether what is there is the same.
+
+use assay_binary::{DynamicSymbol, Relocation, RelocationKind, Section};
+
+use super::Reason;
+use super::simulate::{Simulation, Task};
+use crate::limits::{MAX_RELATIVE_ENTRIES, REACH_BYTES};
+use crate::pieces::{Piece, PieceKind};
+use crate::tables::word;
+
+const SLOT: u64 = 8;
+/// `__tls_get_addr` is given two slots: module and offset.
+const TLS_PAIR: u64 = 16;
+
+/// Why an address was found.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Use {
+    /// Code forms it: it may be a biased base.
+    Formed,
+    /// A slot holds it: it is of its object or its end.
+    Stored,
+}
+
+impl Simulation<'_, '_> {
+    /// The slot of a stub or of the GOT.
+    pub fn slot(&mut self, a: u64, b: u64) {
+        self.access(a, b, SLOT);
+    }
+
+    /// Exactly `size` bytes are read or written.
+    pub fn access(&mut self, a: u64, b: u64, size: u64) {
+        let (Some(section_a), Some(section_b)) = (self.a.image.section_at(a), self.b.image.section_at(b))
+        else {
+            return self.refuse(Reason::UnresolvedReference, format!("no memory at {a:#x} or {b:#x}"));
+        };
+        if !alike(section_a, section_b) {
+            return self.refuse(
+                Reason::DataDiffers,
+                format!("{a:#x} is in {}, {b:#x} in {}", section_a.name, section_b.name),
+            );
+        }
+        // A slot that is read in part is compared as a whole.
+        let touched = self.a.image.relocations_in(a.saturating_sub(SLOT - 1), a.saturating_add(size));
+        let start = touched.first().map_or(a, |relocation| relocation.address.0.min(a));
+        let end = touched.last().map_or(a + size, |relocation| (relocation.address.0 + SLOT).max(a + size));
+        let Some(start_b) = b.checked_sub(a - start) else {
+            return self.refuse(Reason::DataDiffers, format!("{b:#x} is not like {a:#x}"));
+        };
+        if self.memory.add(start, start_b, end - start) {
+            self.push(Task::Contents(start, start_b, end - start));
+        }
+    }
+
+    /// An address of data is formed or stored.
+    pub fn data_reference(&mut self, a: u64, b: u64, how: Use) {
+        if self.is_clone_table_end(a, b) {
+            return;
+        }
+        let pieces = (self.a.pieces.at(a).copied(), self.b.pieces.at(b).copied());
+        let (Some(piece_a), Some(piece_b)) = pieces else { return self.outside_pieces(a, b) };
+        if piece_a.kind == PieceKind::Location && piece_a.start == a && piece_b.kind == PieceKind::Location {
+            // The record itself, and not the end of what stands before it: the piece assumption.
+            self.piece(&piece_a, &piece_b, a, b);
+            return;
+        }
+        if !self.piece(&piece_a, &piece_b, a, b) {
+            return;
+        }
+        self.neighbours(a, b, &piece_a, how);
+    }
+
+    /// The crtstuff functions `(de)register_tm_clones` form the end of an empty section and compare
+    /// it with itself; they read nothing there.
+    fn is_clone_table_end(&self, a: u64, b: u64) -> bool {
+        let named = |image: &assay_binary::Image<'_>, address: u64| {
+            let symbols = image.symbols();
+            let from = symbols.partition_point(|symbol| symbol.address.0 < address);
+            symbols[from..].iter().take_while(|s| s.address.0 == address).any(|s| s.name == "__TMC_END__")
+        };
+        let is_own = |place: &str| {
+            place.starts_with("deregister_tm_clones") || place.starts_with("register_tm_clones")
+        };
+        is_own(self.place()) && named(&self.a.image, a) && named(&self.b.image, b)
+    }
+
+    fn outside_pieces(&mut self, a: u64, b: u64) {
+        let is_tls = |r: Option<&Relocation>| r.is_some_and(|r| r.kind == RelocationKind::DtpMod64);
+        if is_tls(self.a.image.relocation_at(a)) && is_tls(self.b.image.relocation_at(b)) {
+            return self.access(a, b, TLS_PAIR);
+        }
+        let section = self.a.image.section_at(a).map_or("no section", |section| section.name.as_str());
+        let detail = format!("an address in {section} ({a:#x}) is taken");
+        self.refuse(Reason::UnmodelledData, detail);
+    }
+
+    /// Makes two pieces correspond whole, `a` to `b` within them.
+    fn piece(&mut self, piece_a: &Piece, piece_b: &Piece, a: u64, b: u64) -> bool {
+        let sections = (self.a.image.section_at(a), self.b.image.section_at(b));
+        let alike = matches!(sections, (Some(x), Some(y)) if alike(x, y));
+        let same_shape = piece_a.kind == piece_b.kind
+            && a - piece_a.start == b - piece_b.start
+            && piece_a.end - piece_a.start == piece_b.end - piece_b.start;
+        if !alike || !same_shape {
+            let detail = format!(
+                "{a:#x} in {:?} {:#x}..{:#x} is not like {b:#x} in {:?} {:#x}..{:#x}",
+                piece_a.kind, piece_a.start, piece_a.end, piece_b.kind, piece_b.start, piece_b.end
+            );
+            self.refuse(Reason::DataDiffers, detail);
+            return false;
+        }
+        if piece_a.kind == PieceKind::Table {
+            self.refuse(Reason::UnmodelledData, format!("{a:#x} is a jump table of another function"));
+            return false;
+        }
+        self.taken.insert((piece_a.start, piece_b.start));
+        if self.memory.add(piece_a.start, piece_b.start, piece_a.end - piece_a.start) {
+            self.push(Task::Contents(piece_a.start, piece_b.start, piece_a.end - piece_a.start));
+        }
+        true
+    }
+
+    /// What `a` may belong to besides the piece it lies in.
+    fn neighbours(&mut self, a: u64, b: u64, piece: &Piece, how: Use) {
+        let mut found: Vec<Piece> = Vec::new();
+        if a == piece.start {
+            found.extend(a.checked_sub(1).and_then(|before| self.a.pieces.at(before)));
+        }
+        if how == Use::Formed {
+            found.extend(self.a.pieces.starting_after(a, REACH_BYTES));
+        }
+        for neighbour in found {
+            if matches!(neighbour.kind, PieceKind::Table | PieceKind::Padding) {
+                continue;
+            }
+            let at_b = neighbour.start.wrapping_sub(a).wrapping_add(b);
+            match self.b.pieces.at(at_b).copied() {
+                Some(other) => drop(self.piece(&neighbour, &other, neighbour.start, at_b)),
+                None => self
+                    .refuse(Reason::DataDiffers, format!("what stands beside {a:#x} is not beside {b:#x}")),
+            }
+        }
+    }
+
+    /// `a` may be a table of 32-bit distances from its own start to constants (LLVM's relative lookup
+    /// tables): each word of its piece is followed as far as the words lead to data. LLVM builds such
+    /// tables of constants only, so a word that leads to code ends a table; a first word that leads to
+    /// a function's entry is refused rather than explained.
+    pub fn relative_table(&mut self, a: u64, b: u64) {
+        let Some(own) = self.a.pieces.at(a).copied().filter(|_| a % 4 == 0) else { return };
+        for at in (0..own.end - a).step_by(4).take(MAX_RELATIVE_ENTRIES) {
+            let words = (word(&self.a.image, a + at), word(&self.b.image, b.wrapping_add(at)));
+            let (Some(x), Some(y)) = words else { return };
+            let target = a.wrapping_add_signed(x);
+            match self.a.pieces.at(target).copied() {
+                Some(piece) if piece == own => {}
+                Some(piece) if piece.kind == PieceKind::Table => return,
+                Some(_) => self.data_reference(target, b.wrapping_add_signed(y), Use::Formed),
+                None if at == 0 && self.a.is_entry(target) => {
+                    let detail = format!("{a:#x} may be a table of distances to functions");
+                    return self.refuse(Reason::UnresolvedIndirectJump, detail);
+                }
+                None => return,
+            }
+        }
+    }
+}
+
+/// Two sections of one name and one nature.
+fn alike(a: &Section, b: &Section) -> bool {
+    a.name == b.name && a.kind == b.kind && a.writable == b.writable
+}
+
+/// Compares memory: bytes between slots, and slots by what the loader puts there.
+pub(super) fn compare(simulation: &mut Simulation<'_, '_>, a: u64, b: u64, length: u64) {
+    let (image_a, image_b) = (&simulation.a.image, &simulation.b.image);
+    simulation.at(match simulation.a.image.symbol_at(assay_binary::Address(a)) {
+        Some((name, offset)) => format!("data at {a:#x} ({name}+{offset:#x})"),
+        None => format!("data at {a:#x}"),
+    });
+    let slots = |image: &assay_binary::Image<'_>, start: u64| {
+        image.relocations_in(start.saturating_sub(SLOT - 1), start.saturating_add(length)).to_vec()
+    };
+    let (slots_a, slots_b) = (slots(image_a, a), slots(image_b, b));
+    let outside = |r: &Relocation, start: u64| {
+        r.kind != RelocationKind::Copy && (r.address.0 < start || r.address.0 + SLOT > start + length)
+    };
+    if slots_a.iter().any(|r| outside(r, a)) || slots_b.iter().any(|r| outside(r, b)) {
+        return simulation.refuse(Reason::RelocationsOverlap, "a slot cuts the edge");
+    }
+    let offsets =
+        |slots: &[Relocation], start: u64| slots.iter().map(|r| r.address.0 - start).collect::<Vec<_>>();
+    let places = offsets(&slots_a, a);
+    if places != offsets(&slots_b, b) {
+        return simulation.refuse(Reason::DataDiffers, "slots stand elsewhere");
+    }
+    if !simulation.step(length / SLOT + 1) {
+        return;
+    }
+    let mut at = 0;
+    for place in places.iter().copied().chain([length]) {
+        if place < at {
+            at = at.max(place + SLOT);
+            continue;
+        }
+        if let Some(offset) = first_difference(simulation, a + at, b + at, place - at) {
+            return simulation.refuse(Reason::DataDiffers, format!("the byte at {:#x}", a + at + offset));
+        }
+        at = place + SLOT;
+    }
+    for (slot_a, slot_b) in slots_a.iter().zip(&slots_b) {
+        compare_slot(simulation, slot_a, slot_b);
+    }
+}
+
+fn first_difference(simulation: &Simulation<'_, '_>, a: u64, b: u64, length: u64) -> Option<u64> {
+    let (image_a, image_b) = (&simulation.a.image, &simulation.b.image);
+    match (image_a.bytes(a, length as usize), image_b.bytes(b, length as usize)) {
+        (Some(x), Some(y)) => x.iter().zip(y).position(|(x, y)| x != y).map(|at| at as u64),
+        (None, None) if image_a.is_zeroed(a, length) && image_b.is_zeroed(b, length) => None,
+        _ if length == 0 => None,
+        _ => Some(0),
+    }
+}
+
+fn compare_slot(simulation: &mut Simulation<'_, '_>, a: &Relocation, b: &Relocation) {
+    if a.kind != b.kind {
+        return simulation
+            .refuse(Reason::DataDiffers, format!("the slot at {} is relocated otherwise", a.address));
+    }
+    let (programs_a, programs_b) = (simulation.a, simulation.b);
+    let symbol_a = programs_a.image.dynamic_symbols().get(a.symbol as usize).filter(|_| a.symbol != 0);
+    let symbol_b = programs_b.image.dynamic_symbols().get(b.symbol as usize).filter(|_| b.symbol != 0);
+    match (a.kind, symbol_a, symbol_b) {
+        (RelocationKind::Relative, ..) => simulation.stored_address(a.addend as u64, b.addend as u64),
+        (RelocationKind::Irelative, ..) => simulation.code_reference(a.addend as u64, b.addend as u64, true),
+        (RelocationKind::Other(kind), ..) => {
+            simulation.refuse(Reason::UnmodelledRelocation, format!("kind {kind} at {}", a.address));
+        }
+        (RelocationKind::TlsDesc, ..) => {
+            simulation.refuse(Reason::UnmodelledRelocation, format!("TLS descriptor at {}", a.address))
+        }
+        (_, Some(x), Some(y)) => compare_symbols(simulation, a, b, x, y),
+        (_, None, None) if a.addend == b.addend => {}
+        _ => simulation.refuse(Reason::ReferenceDiffers, format!("the slot at {}", a.address)),
+    }
+}
+
+fn compare_symbols(
+    simulation: &mut Simulation<'_, '_>,
+    a: &Relocation,
+    b: &Relocation,
+    x: &DynamicSymbol,
+    y: &DynamicSymbol,
+) {
+    let identity = |s: &DynamicSymbol| {
+        (s.name.clone(), s.version.clone(), s.library.clone(), s.kind, s.binding, s.defined)
+    };
+    if identity(x) != identity(y) || a.addend != b.addend {
+        let detail = format!("the slot at {} is `{}` and was `{}`", a.address, y.name, x.name);
+        return simulation.refuse(Reason::ReferenceDiffers, detail);
+    }
+    let is_address =
+        matches!(a.kind, RelocationKind::Absolute64 | RelocationKind::GlobDat | RelocationKind::JumpSlot);
+    if x.defined && is_address {
+        let address = |s: &DynamicSymbol| s.address.0.wrapping_add_signed(a.addend);
+        simulation.stored_address(address(x), address(y));
+    }
+}
+
+impl Simulation<'_, '_> {
+    /// An address that a slot holds.
+    pub fn stored_address(&mut self, a: u64, b: u64) {
+        match (self.a.is_code(a), self.b.is_code(b)) {
+            (true, true) => self.code_reference(a, b, true),
+            (false, false) => self.data_reference(a, b, Use::Stored),
+            _ => self.refuse(Reason::ReferenceDiffers, format!("{a:#x} and {b:#x} are not of one kind")),
+        }
+    }
+}

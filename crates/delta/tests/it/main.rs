@@ -1,0 +1,3 @@
+//! Deltas and proofs over programs that are built here, and hostile bytes.
+mod build;
+mod carry;
