@@ -99,6 +99,12 @@ impl Notary {
         Ok(Accepted { statement: Statement::parse(payload)?, row })
     }
 
+    /// Whether a statement has its place below `size`.
+    pub async fn is_included(&self, tenant: &TenantId, digest: &Sha256, size: u64) -> NotaryResult<bool> {
+        let row = sql::statement(self.store.database(), tenant, digest).await?;
+        Ok(row.and_then(|row| row.position).is_some_and(|position| position < size))
+    }
+
     /// The statements about one subject, oldest first, at most 1,000.
     pub async fn about(&self, tenant: &TenantId, subject: &Sha256) -> NotaryResult<Vec<StatementRow>> {
         Ok(sql::by_subject(self.store.database(), tenant, subject).await?)
