@@ -151,7 +151,7 @@ fn run(
     for directory in ["upper", "work", "empty", "dev", "proc", "sys"] {
         plan.directory(directory, 0o755)?;
     }
-    let hidden = ["run", "var/run"].map(c_string).into_iter().collect::<Result<_, _>>()?;
+    let hidden = ["run"].map(c_string).into_iter().collect::<Result<_, _>>()?;
     let run = Run {
         tree: Tree::Host,
         size: plan.bytes + request.limits.disk_bytes + (16 << 20),
