@@ -1,1 +1,45 @@
-//! placeholder
+//! Micro-witnesses: record a run once, replay it exactly, and report raw observations.
+//!
+//! # Design constraints
+//! - Nothing of the outside gets in: no network, no real time, no real randomness, no file but the
+//!   capsule's own.
+//! - Whatever the runner cannot model ends the run as [`Ending::Unsupported`] with a reason; it is never
+//!   guessed and never passed through.
+//! - One thread of the witness runs at a time, under ptrace and a seccomp filter that traces every call;
+//!   time counts events and jumps when everybody waits.
+//! - A witness never runs unprotected: [`Host::probe`] refuses with a remedy instead.
+//! - `unsafe` lives in `sys` alone. This crate knows no SQL, HTTP, or terminal, and judges nothing.
+#![cfg(all(target_os = "linux", target_arch = "x86_64"))]
+
+mod capsule;
+mod error;
+mod host;
+mod limits;
+pub mod oci;
+mod record;
+mod reduced;
+mod replay;
+mod report;
+mod root;
+mod source;
+mod sys;
+mod tracer;
+
+pub use capsule::{
+    Blob, CAPSULE_SCHEMA, Capsule, CapsuleError, CapsuleFile, FileKind, MAX_FILE_BYTES, MAX_FILES,
+    MAX_TOTAL_BYTES, RESERVED, SubjectSlot,
+};
+pub use error::WitnessError;
+pub use host::{EnvironmentClass, Host, Kernel, Profile, Refusal, RefusalCode, Tried};
+pub use limits::{LimitKind, Limits, MAX_LIMITS};
+pub use oci::{manifest, witness_id};
+pub use record::{RecordRequest, Recording, record};
+pub use replay::{CoveragePlan, Layout, MAX_COVERAGE_ENTRIES, ReplayRequest, replay};
+pub use report::{
+    Ending, Fault, INNER_FRAMES, LoadedModule, MAX_FAULTS, MAX_HEAD_BYTES, OUTER_FRAMES, OpenedFile, Output,
+    RunReport,
+};
+pub use source::{FileSource, Located, MapSource};
+
+/// The version of everything that decides what a replay shows; part of every verdict's cache key.
+pub const RUNNER_VERSION: &str = "1";

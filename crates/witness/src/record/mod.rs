@@ -1,0 +1,193 @@
+//! Recording: one run with the host's tree in sight, then closing over what it touched.
+
+mod closure;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use assay_evidence::Sha256;
+
+use crate::capsule::{Blob, CAPSULE_SCHEMA, Capsule, FileKind, SubjectSlot};
+use crate::error::WitnessError;
+use crate::host::Host;
+use crate::limits::Limits;
+use crate::replay::{ReplayRequest, Run, landlock};
+use crate::report::RunReport;
+use crate::root::{RootPlan, WRITABLE, c_string};
+use crate::source::{FileSource, Located};
+use crate::sys::child::Tree;
+
+/// What to record.
+#[derive(Clone, Debug, Default)]
+pub struct RecordRequest {
+    /// The command; its first word is a path, relative ones to the working directory.
+    pub command: Vec<String>,
+    /// The artifacts under test: role and path on this host. A subject's place in the capsule is that
+    /// same absolute path, symbolic links resolved.
+    pub subjects: Vec<(String, PathBuf)>,
+    /// The bytes on standard input.
+    pub stdin: Vec<u8>,
+    /// The whole environment, already filtered by the caller.
+    pub environment: BTreeMap<String, String>,
+    /// Absolute path on this host, and in the capsule.
+    pub working_directory: String,
+    /// What the run may use, now and at each replay.
+    pub limits: Limits,
+    /// The seed of everything random.
+    pub seed: u64,
+}
+
+/// A capsule, where its bytes are, and what the recorded run showed.
+#[derive(Clone, Debug)]
+pub struct Recording {
+    /// The capsule.
+    pub capsule: Capsule,
+    /// The bytes of each digest that it names.
+    pub located: BTreeMap<Sha256, Located>,
+    /// The recorded run; its trace may differ from a replay's, which sees the capsule's files only.
+    pub report: RunReport,
+}
+
+impl FileSource for Recording {
+    fn path(&self, digest: &Sha256) -> io::Result<PathBuf> {
+        match self.located.get(digest) {
+            Some(Located::Path(path)) => Ok(path.clone()),
+            Some(Located::Bytes(_)) => Err(io::Error::other("these bytes are in memory only")),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+}
+
+/// The digest of an open file, from its start.
+pub(crate) fn digest_of(file: &File) -> io::Result<Sha256> {
+    use std::os::unix::fs::FileExt;
+    let mut digest = Sha256::stream();
+    let mut chunk = vec![0; 256 * 1024];
+    let mut at = 0;
+    loop {
+        let got = file.read_at(&mut chunk, at)?;
+        if got == 0 {
+            return Ok(digest.finish());
+        }
+        digest.update(&chunk[..got]);
+        at += got as u64;
+    }
+}
+
+/// Runs the command once with the host's files in sight, read-only, and closes over those it touched.
+///
+/// The program has the caller's own user id, without any capability, so that it sees what the caller
+/// sees; `/dev`, `/proc`, `/sys` and `/run` are the runner's, the network is absent, host sockets and
+/// pipes are refused, and what it writes below `/tmp` goes nowhere.
+///
+/// # Errors
+/// A request that makes no sense, files that cannot be read, or a sandbox that could not be built.
+pub fn record(request: &RecordRequest, host: &Host) -> Result<Recording, WitnessError> {
+    if !host.has_namespaces() {
+        let what = "recording needs namespaces, which this host refuses; record on another host";
+        return Err(WitnessError::Request { what: what.to_owned() });
+    }
+    if let Some(name) = request.limits.first_out_of_range() {
+        return Err(crate::capsule::CapsuleError::Limit { name }.into());
+    }
+    let program = request.command.first().ok_or_else(|| bad("there is no command"))?;
+    if !request.working_directory.starts_with('/') {
+        return Err(bad("the working directory is not an absolute path"));
+    }
+    let program = closure::normalised(&Path::new(&request.working_directory).join(program));
+    let mut command = request.command.clone();
+    command[0] = program;
+    let (report, mut touched) = run(request, &command, host)?;
+    touched.push(command[0].clone());
+    let subjects = subjects(request)?;
+    touched.extend(subjects.iter().map(|slot| slot.path.clone()));
+    let closed = closure::close(&touched, &request.working_directory)?;
+    let mut located = closed.located;
+    let stdin = (!request.stdin.is_empty()).then(|| {
+        let digest = Sha256::of(&request.stdin);
+        located.insert(digest, Located::Bytes(request.stdin.clone()));
+        Blob { digest, size: request.stdin.len() as u64 }
+    });
+    let capsule = Capsule {
+        schema_version: CAPSULE_SCHEMA,
+        command,
+        environment: request.environment.clone(),
+        working_directory: closure::normalised(Path::new(&request.working_directory)),
+        stdin,
+        files: closed.files,
+        subjects,
+        seed: request.seed,
+        limits: request.limits,
+    };
+    capsule.validate()?;
+    let report = with_digests(report, &capsule);
+    Ok(Recording { capsule, located, report })
+}
+
+fn bad(what: &str) -> WitnessError {
+    WitnessError::Request { what: what.to_owned() }
+}
+
+fn subjects(request: &RecordRequest) -> Result<Vec<SubjectSlot>, WitnessError> {
+    let slot = |(role, path): &(String, PathBuf)| {
+        let unreadable = |source| WitnessError::File { path: path.display().to_string(), source };
+        let real = path.canonicalize().map_err(unreadable)?;
+        let path = real.to_str().ok_or_else(|| bad("a subject's path is not UTF-8"))?.to_owned();
+        Ok(SubjectSlot { role: role.clone(), path })
+    };
+    let mut slots = request.subjects.iter().map(slot).collect::<Result<Vec<_>, WitnessError>>()?;
+    slots.sort_by(|a, b| a.role.cmp(&b.role));
+    Ok(slots)
+}
+
+fn run(
+    request: &RecordRequest,
+    command: &[String],
+    host: &Host,
+) -> Result<(RunReport, Vec<String>), WitnessError> {
+    let mut plan = RootPlan::with_runner_files()?;
+    for directory in ["upper", "work", "empty", "dev", "proc", "sys"] {
+        plan.directory(directory, 0o755)?;
+    }
+    let hidden = ["run"].map(c_string).into_iter().collect::<Result<_, _>>()?;
+    let run = Run {
+        tree: Tree::Host,
+        size: plan.bytes + request.limits.disk_bytes + (16 << 20),
+        plan,
+        writable: WRITABLE.iter().map(|path| c_string(*path)).collect::<Result<_, _>>()?,
+        hidden,
+        command,
+        environment: &request.environment,
+        working_directory: &request.working_directory,
+        stdin: &request.stdin,
+        limits: request.limits,
+        seed: request.seed,
+        request: &ReplayRequest::default(),
+        landlock: landlock(host)?,
+        recording: true,
+        host,
+    };
+    run.go(&|path| read_bounded(path), &|_| None)
+}
+
+fn read_bounded(path: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path).ok()?.take(crate::capsule::MAX_FILE_BYTES).read_to_end(&mut bytes).ok()?;
+    Some(bytes)
+}
+
+fn with_digests(mut report: RunReport, capsule: &Capsule) -> RunReport {
+    let digest = |path: &str| match capsule.file(path)?.kind {
+        FileKind::Regular { digest, .. } => Some(digest),
+        _ => None,
+    };
+    for module in &mut report.modules {
+        module.digest = digest(&module.module.path);
+    }
+    for file in &mut report.files_opened {
+        file.digest = digest(&file.path);
+    }
+    report
+}

@@ -1,0 +1,396 @@
+//! Replaying a capsule, with its own subjects or with others in their places.
+
+use std::collections::BTreeMap;
+use std::ffi::CString;
+use std::fs::File;
+use std::ops::Range;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use assay_binary::Address;
+use assay_evidence::Sha256;
+
+use crate::capsule::{Capsule, FileKind};
+use crate::error::WitnessError;
+use crate::host::{Host, Tried};
+use crate::limits::Limits;
+use crate::report::{Ending, LoadedModule, OpenedFile, Output, RunReport};
+use crate::root::{RootPlan, WRITABLE, c_string};
+use crate::source::FileSource;
+use crate::sys::child::{self, Launch, Tree};
+use crate::sys::landlock::{Access, Rules};
+use crate::sys::{filter, task};
+use crate::tracer::{self, Observed, Setup};
+
+/// Most breakpoints in one plan, every byte of a trap range counted.
+pub const MAX_COVERAGE_ENTRIES: u64 = 4_000_000;
+/// Stack of the program's first thread; also decides where mappings begin.
+const STACK_BYTES: u64 = 8 << 20;
+/// What the root's file system may hold beyond the capsule and the disk limit.
+const ROOT_SLACK: u64 = 16 << 20;
+/// Seconds of CPU time after which the kernel itself ends one process, beyond the watchdog's limit.
+const CPU_SLACK_SECONDS: u64 = 5;
+/// Stack of the thread that traces.
+const TRACER_STACK: usize = 2 << 20;
+
+/// How a capsule is to be replayed.
+#[derive(Clone, Debug, Default)]
+pub struct ReplayRequest {
+    /// Other files for the places of subjects, by role.
+    pub substitutions: BTreeMap<String, PathBuf>,
+    /// Where modules, stack and heap lie.
+    pub layout: Layout,
+    /// Which functions' execution to watch.
+    pub coverage: Vec<CoveragePlan>,
+    /// How many lines of the trace to keep.
+    pub keep_trace: Option<usize>,
+}
+
+/// Where modules, stack and heap lie.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Layout {
+    /// At the same addresses each time.
+    #[default]
+    Fixed,
+    /// Somewhere else. The addresses are the kernel's choice; the number only tells runs apart.
+    Elsewhere(u64),
+}
+
+/// What to watch in one executable.
+#[derive(Clone, Debug, Default)]
+pub struct CoveragePlan {
+    /// Its path in the capsule.
+    pub path: String,
+    /// Entries of functions.
+    pub entries: Vec<Address>,
+    /// Executable bytes outside every known function, as addresses of the file.
+    pub traps: Vec<Range<u64>>,
+}
+
+/// Replays a capsule once and reports what was seen.
+///
+/// The bytes of large files are taken as `source` gives them: only small ones are digested again.
+///
+/// # Errors
+/// The capsule breaks a rule, bytes are missing, or the sandbox could not be built. Whatever the program
+/// does is in the report instead.
+pub fn replay(
+    capsule: &Capsule,
+    source: &dyn FileSource,
+    request: &ReplayRequest,
+    host: &Host,
+) -> Result<RunReport, WitnessError> {
+    capsule.validate()?;
+    check(capsule, request)?;
+    if !host.has_namespaces() {
+        return crate::reduced::replay(capsule, source, request, host);
+    }
+    let substitutes = substitutes(capsule, request);
+    let mut plan = RootPlan::with_runner_files()?;
+    plan.add_capsule(capsule, source, &|path| substitutes.get(path).cloned())?;
+    let writable = WRITABLE.iter().map(|path| c_string(*path)).collect::<Result<_, _>>()?;
+    let stdin = match capsule.stdin {
+        None => Vec::new(),
+        Some(blob) => read_blob(source, &blob.digest)?,
+    };
+    let run = Run {
+        tree: Tree::Closed,
+        size: plan.bytes + capsule.limits.disk_bytes + ROOT_SLACK,
+        plan,
+        writable,
+        hidden: Vec::new(),
+        command: &capsule.command,
+        environment: &capsule.environment,
+        working_directory: &capsule.working_directory,
+        stdin: &stdin,
+        limits: capsule.limits,
+        seed: capsule.seed,
+        request,
+        landlock: landlock(host)?,
+        recording: false,
+        host,
+    };
+    let files = Files { capsule, source, substitutes: &substitutes };
+    Ok(run.go(&|path| files.bytes(path), &|path| files.digest(path))?.0)
+}
+
+pub(crate) fn check(capsule: &Capsule, request: &ReplayRequest) -> Result<(), WitnessError> {
+    for role in request.substitutions.keys() {
+        if !capsule.subjects.iter().any(|slot| slot.role == *role) {
+            return Err(WitnessError::Request { what: format!("the capsule has no subject `{role}`") });
+        }
+    }
+    for plan in &request.coverage {
+        let bytes: u64 = plan.traps.iter().map(|range| range.end.saturating_sub(range.start)).sum();
+        if bytes.saturating_add(plan.entries.len() as u64) > MAX_COVERAGE_ENTRIES {
+            return Err(WitnessError::Request { what: "the coverage plan is too large".to_owned() });
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn substitutes(capsule: &Capsule, request: &ReplayRequest) -> BTreeMap<String, PathBuf> {
+    let slots = capsule.subjects.iter();
+    slots.filter_map(|slot| Some((slot.path.clone(), request.substitutions.get(&slot.role)?.clone()))).collect()
+}
+
+pub(crate) fn read_blob(source: &dyn FileSource, digest: &Sha256) -> Result<Vec<u8>, WitnessError> {
+    let missing = |source| WitnessError::Bytes { digest: *digest, source };
+    let bytes = std::fs::read(source.path(digest).map_err(missing)?).map_err(missing)?;
+    let found = Sha256::of(&bytes);
+    if found == *digest { Ok(bytes) } else { Err(WitnessError::WrongBytes { expected: *digest, found }) }
+}
+
+/// The rules laid over every root: read anywhere, write only where it is meant.
+pub(crate) fn landlock(host: &Host) -> Result<Option<Rules>, WitnessError> {
+    if host.landlock_version() == 0 {
+        return Ok(None);
+    }
+    let mut places = vec![(c_string("/")?, Access::Read), (c_string("/tmp")?, Access::Write)];
+    for path in ["/dev/null", "/dev/zero", "/dev/full"] {
+        places.push((c_string(path)?, Access::Device));
+    }
+    places.push((c_string("/dev/shm")?, Access::Write));
+    Ok(Some(Rules { abi: host.landlock_version(), places }))
+}
+
+/// The files of a replay by their path inside.
+pub(crate) struct Files<'a> {
+    pub capsule: &'a Capsule,
+    pub source: &'a dyn FileSource,
+    pub substitutes: &'a BTreeMap<String, PathBuf>,
+}
+
+impl Files<'_> {
+    pub(crate) fn bytes(&self, path: &str) -> Option<Vec<u8>> {
+        if let Some(host) = self.substitutes.get(path) {
+            return std::fs::read(host).ok();
+        }
+        match self.capsule.file(path)?.kind {
+            FileKind::Regular { digest, .. } => std::fs::read(self.source.path(&digest).ok()?).ok(),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn digest(&self, path: &str) -> Option<Sha256> {
+        if let Some(host) = self.substitutes.get(path) {
+            return crate::record::digest_of(&File::open(host).ok()?).ok();
+        }
+        match self.capsule.file(path)?.kind {
+            FileKind::Regular { digest, .. } => Some(digest),
+            _ => None,
+        }
+    }
+}
+
+/// One run with everything decided; record and replay meet here.
+pub(crate) struct Run<'a> {
+    pub tree: Tree,
+    pub plan: RootPlan,
+    pub size: u64,
+    pub writable: Vec<CString>,
+    pub hidden: Vec<CString>,
+    pub command: &'a [String],
+    pub environment: &'a BTreeMap<String, String>,
+    pub working_directory: &'a str,
+    pub stdin: &'a [u8],
+    pub limits: Limits,
+    pub seed: u64,
+    pub request: &'a ReplayRequest,
+    pub landlock: Option<Rules>,
+    pub recording: bool,
+    pub host: &'a Host,
+}
+
+/// Bytes of a module by its path inside.
+type ModuleBytes<'a> = dyn Fn(&str) -> Option<Vec<u8>> + Sync + 'a;
+/// Digest of a file by its path inside.
+type DigestOf<'a> = dyn Fn(&str) -> Option<Sha256> + 'a;
+
+impl Run<'_> {
+    /// Runs on a thread of its own: ptrace belongs to a thread, and so does the CPU it is pinned to.
+    ///
+    /// Gives the report and the paths that led somewhere.
+    pub(crate) fn go(
+        self,
+        bytes: &ModuleBytes<'_>,
+        digest: &DigestOf<'_>,
+    ) -> Result<(RunReport, Vec<String>), WitnessError> {
+        let started = Instant::now();
+        let output = || task::nameless_file(&[]).map_err(WitnessError::sandbox("making an output"));
+        let copy = |fd: &OwnedFd| fd.try_clone().map_err(WitnessError::sandbox("keeping an output"));
+        let outputs = [output()?, output()?];
+        let stdin = task::nameless_file(self.stdin).map_err(WitnessError::sandbox("making the input"))?;
+        let (host, request) = (self.host, self.request);
+        let setup = Setup {
+            limits: self.limits,
+            seed: self.seed,
+            coverage: &request.coverage,
+            keep_trace: request.keep_trace.unwrap_or(0),
+            recording: self.recording,
+            command_line: self.command.iter().flat_map(|word| [word.as_bytes(), b"\0"].concat()).collect(),
+            module: bytes,
+        };
+        let watched = [copy(&outputs[0])?, copy(&outputs[1])?];
+        let launch = self.launch([stdin, copy(&outputs[0])?, copy(&outputs[1])?])?;
+        let observed = on_own_thread(move || tracer::run(&launch, setup, watched))?;
+        report(observed, &outputs, started, host, bytes, digest)
+    }
+
+    fn launch(self, stdio: [OwnedFd; 3]) -> Result<Launch, WitnessError> {
+        let program = self.command.first().ok_or(WitnessError::Request { what: "no command".to_owned() })?;
+        let strings = |texts: &[String]| texts.iter().map(|text| c_string(text.as_str())).collect::<Result<_, _>>();
+        let variable = |(name, value): (&String, &String)| c_string(format!("{name}={value}"));
+        Ok(Launch {
+            tree: self.tree,
+            entries: self.plan.entries,
+            binds: self.plan.binds,
+            writable: self.writable,
+            hidden: self.hidden,
+            tmpfs_bytes: c_string(self.size.to_string())?,
+            program: c_string(program.as_str())?,
+            arguments: strings(self.command)?,
+            environment: self.environment.iter().map(variable).collect::<Result<_, _>>()?,
+            working_directory: c_string(self.working_directory)?,
+            stdio,
+            limits: resource_limits(&self.limits),
+            fixed_layout: self.request.layout == Layout::Fixed,
+            filter: filter::program(),
+            landlock: self.landlock,
+            become_nobody: !self.recording,
+        })
+    }
+}
+
+fn resource_limits(limits: &Limits) -> Vec<(u32, u64)> {
+    vec![
+        (libc::RLIMIT_CORE, 0),
+        (libc::RLIMIT_STACK, STACK_BYTES),
+        (libc::RLIMIT_DATA, limits.memory_bytes),
+        (libc::RLIMIT_FSIZE, limits.file_bytes.max(limits.output_bytes)),
+        (libc::RLIMIT_NOFILE, limits.open_files.into()),
+        (libc::RLIMIT_CPU, limits.cpu_micros / 1_000_000 + CPU_SLACK_SECONDS),
+    ]
+}
+
+fn on_own_thread<T: Send>(work: impl FnOnce() -> Result<T, WitnessError> + Send) -> Result<T, WitnessError> {
+    let lost = || WitnessError::Sandbox { step: "tracing", source: std::io::ErrorKind::Other.into() };
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new()
+            .name("witness".to_owned())
+            .stack_size(TRACER_STACK)
+            .spawn_scoped(scope, || {
+                child::block_signals();
+                task::pin_to_one_cpu();
+                work()
+            })
+            .map_err(WitnessError::sandbox("starting the tracing thread"))?;
+        thread.join().unwrap_or_else(|_| Err(lost()))
+    })
+}
+
+fn report(
+    observed: Observed,
+    outputs: &[OwnedFd; 2],
+    started: Instant,
+    host: &Host,
+    bytes: &ModuleBytes<'_>,
+    digest: &DigestOf<'_>,
+) -> Result<(RunReport, Vec<String>), WitnessError> {
+    let (trace_digest, trace) = observed.trace.finish();
+    let module = |path: &String| LoadedModule {
+        module: tracer::module_id(path, &bytes(path).unwrap_or_default()),
+        digest: digest(path),
+    };
+    let opened = |path: &String| OpenedFile { path: path.clone(), digest: digest(path) };
+    let report = RunReport {
+        ending: observed.ending,
+        stdout: read_output(&outputs[0])?,
+        stderr: read_output(&outputs[1])?,
+        faults: observed.faults,
+        events: observed.events,
+        trace_digest,
+        functions_executed: observed.functions.into_iter().collect(),
+        unknown_code: observed.unknown_code,
+        generated_code: observed.generated_code,
+        modules: observed.modules.iter().map(module).collect(),
+        files_opened: observed.opened.iter().map(opened).collect(),
+        trace,
+        cpu_micros: observed.cpu_micros,
+        wall_micros: started.elapsed().as_micros() as u64,
+        environment_class: host.environment_class().clone(),
+    };
+    Ok((report, observed.touched.into_iter().collect()))
+}
+
+fn read_output(fd: &OwnedFd) -> Result<Output, WitnessError> {
+    let failed = || WitnessError::sandbox("reading an output");
+    let file = File::from(fd.try_clone().map_err(failed())?);
+    let mut digest = Sha256::stream();
+    let mut head = Vec::new();
+    let mut chunk = vec![0; 64 * 1024];
+    let mut at = 0;
+    loop {
+        let got = file.read_at(&mut chunk, at).map_err(failed())?;
+        if got == 0 {
+            return Ok(Output { digest: digest.finish(), bytes: at, head });
+        }
+        let room = crate::report::MAX_HEAD_BYTES - head.len();
+        head.extend_from_slice(&chunk[..got.min(room)]);
+        digest.update(&chunk[..got]);
+        at += got as u64;
+    }
+}
+
+/// Builds a sandbox around nothing and takes it over, as [`Host::probe`] does.
+pub(crate) fn try_sandbox(tree: Tree) -> Tried {
+    let refused = |step, error: &std::io::Error| Tried::Refused { step, errno: error.raw_os_error().unwrap_or(0) };
+    let attempt = || {
+        let mut plan = RootPlan::default();
+        if tree == Tree::Closed {
+            plan = RootPlan::with_runner_files()?;
+        }
+        let (limits, request) = (Limits::default(), ReplayRequest::default());
+        let nothing = task::nameless_file(&[]).map_err(WitnessError::sandbox("making an output"));
+        let nothing = nothing?;
+        let copy = || nothing.try_clone().map_err(WitnessError::sandbox("keeping an output"));
+        let launch = Launch {
+            tree,
+            entries: plan.entries,
+            binds: plan.binds,
+            writable: WRITABLE.iter().map(|path| c_string(*path)).collect::<Result<_, _>>()?,
+            hidden: Vec::new(),
+            tmpfs_bytes: c_string(ROOT_SLACK.to_string())?,
+            // No such program: getting as far as its exec is the proof.
+            program: c_string("/dev/null/absent")?,
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            working_directory: c_string("/")?,
+            stdio: [copy()?, copy()?, copy()?],
+            limits: resource_limits(&limits),
+            fixed_layout: request.layout == Layout::Fixed,
+            filter: filter::program(),
+            landlock: None,
+            become_nobody: true,
+        };
+        let setup = Setup {
+            limits,
+            seed: 0,
+            coverage: &[],
+            keep_trace: 0,
+            recording: false,
+            command_line: Vec::new(),
+            module: &|_| None,
+        };
+        let outputs = [copy()?, copy()?];
+        on_own_thread(move || tracer::run(&launch, setup, outputs))
+    };
+    match attempt() {
+        Ok(Observed { ending: Ending::Unsupported { code, .. }, .. }) if code == "exec_failed" => Tried::Works,
+        Ok(_) => Tried::Refused { step: "executing the program", errno: 0 },
+        Err(WitnessError::Sandbox { step, source }) => refused(step, &source),
+        Err(_) => Tried::Refused { step: "starting", errno: 0 },
+    }
+}

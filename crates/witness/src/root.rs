@@ -1,0 +1,203 @@
+//! The plan of a closed root: the capsule's files and the few that the runner adds itself.
+
+use std::collections::BTreeSet;
+use std::ffi::CString;
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use assay_evidence::Sha256;
+
+use crate::capsule::{Capsule, FileKind};
+use crate::error::WitnessError;
+use crate::source::FileSource;
+use crate::sys::child::{Bind, Entry};
+
+/// Files up to this size are read beforehand and written into the root.
+const SMALL_FILE_BYTES: u64 = 256 * 1024;
+/// Files from this size on are shown in place where their mode allows it, instead of being copied.
+const BIND_BYTES: u64 = 1024 * 1024;
+/// Directories that a run may write, as the program names them.
+pub(crate) const WRITABLE: [&str; 3] = ["tmp", "dev/shm", "var/tmp"];
+/// Devices of the host that are safe and deterministic.
+const DEVICES: [&str; 3] = ["null", "zero", "full"];
+
+const MEMINFO: &str = "MemTotal:        4194304 kB\nMemFree:         2097152 kB\n\
+    MemAvailable:    2097152 kB\nBuffers:               0 kB\nCached:                0 kB\n\
+    SwapCached:            0 kB\nSwapTotal:             0 kB\nSwapFree:              0 kB\n";
+const CPUINFO: &str = "processor\t: 0\nvendor_id\t: witness\nmodel name\t: witness\ncpu MHz\t\t: 1000.000\n\
+    cpu cores\t: 1\n\n";
+const STAT: &str = "cpu  0 0 0 0 0 0 0 0 0 0\ncpu0 0 0 0 0 0 0 0 0 0 0\nintr 0\nctxt 0\nbtime 1600000000\n\
+    processes 1\nprocs_running 1\nprocs_blocked 0\n";
+
+/// The reduced `/proc` and `/sys`: fixed texts that common runtimes look for.
+const FIXED: [(&str, &str); 13] = [
+    ("proc/cpuinfo", CPUINFO),
+    ("proc/filesystems", "nodev\ttmpfs\n"),
+    ("proc/loadavg", "0.00 0.00 0.00 1/1 2\n"),
+    ("proc/meminfo", MEMINFO),
+    ("proc/stat", STAT),
+    ("proc/uptime", "1000.00 1000.00\n"),
+    ("proc/version", "Linux version 6.1.0 (witness)\n"),
+    ("proc/sys/kernel/osrelease", "6.1.0\n"),
+    ("proc/sys/kernel/ostype", "Linux\n"),
+    ("proc/sys/kernel/pid_max", "32768\n"),
+    ("proc/sys/vm/overcommit_memory", "0\n"),
+    ("sys/devices/system/cpu/online", "0\n"),
+    ("sys/devices/system/cpu/possible", "0\n"),
+];
+
+/// Entries and binds, in an order in which they can be made.
+#[derive(Debug, Default)]
+pub(crate) struct RootPlan {
+    pub entries: Vec<Entry>,
+    pub binds: Vec<Bind>,
+    made: BTreeSet<String>,
+    /// Bytes that the root's own file system will hold.
+    pub bytes: u64,
+}
+
+/// A C string of text without NUL; what holds one is no path of ours.
+pub(crate) fn c_string(text: impl Into<Vec<u8>>) -> Result<CString, WitnessError> {
+    CString::new(text).map_err(|_| WitnessError::Request { what: "a path or argument holds NUL".to_owned() })
+}
+
+impl RootPlan {
+    /// `/dev`, `/proc`, `/sys` and the writable directories.
+    pub(crate) fn with_runner_files() -> Result<Self, WitnessError> {
+        let mut plan = Self::default();
+        for (path, text) in FIXED {
+            plan.parents(path)?;
+            plan.bytes_at(path, 0o444, text.as_bytes().to_vec())?;
+        }
+        for path in WRITABLE {
+            plan.parents(path)?;
+            plan.directory(path, 0o1777)?;
+        }
+        for device in DEVICES {
+            let path = format!("dev/{device}");
+            plan.bytes_at(&path, 0o666, Vec::new())?;
+            plan.bind(&Path::new("/").join(&path), &path, true)?;
+        }
+        Ok(plan)
+    }
+
+    /// The capsule's own files over the runner's.
+    ///
+    /// `substitutes` gives, for a path, the host file to put there instead of the capsule's bytes.
+    pub(crate) fn add_capsule(
+        &mut self,
+        capsule: &Capsule,
+        source: &dyn FileSource,
+        substitutes: &dyn Fn(&str) -> Option<PathBuf>,
+    ) -> Result<(), WitnessError> {
+        for file in &capsule.files {
+            let inner = file.path.trim_start_matches('/');
+            self.parents(inner)?;
+            match &file.kind {
+                FileKind::Directory => self.directory(inner, 0o755)?,
+                FileKind::Symlink { target } => {
+                    let (path, target) = (c_string(inner)?, c_string(target.as_str())?);
+                    self.entries.push(Entry::Link { path, target });
+                }
+                FileKind::Regular { digest, size, executable } => {
+                    let mode = if *executable { 0o555 } else { 0o444 };
+                    if let Some(path) = substitutes(&file.path) {
+                        self.host_file(inner, mode, &path, None)?;
+                    } else {
+                        let path = source
+                            .path(digest)
+                            .map_err(|source| WitnessError::Bytes { digest: *digest, source })?;
+                        self.host_file(inner, mode, &path, Some((*digest, *size)))?;
+                    }
+                }
+            }
+        }
+        if capsule.working_directory != "/" {
+            let inner = format!("{}/.", capsule.working_directory.trim_start_matches('/'));
+            self.parents(&inner)?;
+        }
+        Ok(())
+    }
+
+    fn parents(&mut self, path: &str) -> Result<(), WitnessError> {
+        for (at, _) in path.match_indices('/') {
+            self.directory(&path[..at], 0o755)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn directory(&mut self, path: &str, mode: u32) -> Result<(), WitnessError> {
+        if !path.is_empty() && self.made.insert(path.to_owned()) {
+            self.entries.push(Entry::Directory { path: c_string(path)?, mode });
+        }
+        Ok(())
+    }
+
+    fn bytes_at(&mut self, path: &str, mode: u32, bytes: Vec<u8>) -> Result<(), WitnessError> {
+        self.parents(path)?;
+        self.bytes += bytes.len() as u64;
+        self.entries.push(Entry::Bytes { path: c_string(path)?, mode, bytes });
+        Ok(())
+    }
+
+    fn bind(&mut self, source: &Path, path: &str, device: bool) -> Result<(), WitnessError> {
+        let source = c_string(source.as_os_str().as_encoded_bytes())?;
+        self.binds.push(Bind { source, path: c_string(path)?, writable: device, device });
+        Ok(())
+    }
+
+    /// Puts a file of the host at `path`: small ones by their bytes, large ones in place where their mode
+    /// lets anybody use them so, and the others as a copy.
+    fn host_file(
+        &mut self,
+        path: &str,
+        mode: u32,
+        host: &Path,
+        expected: Option<(Sha256, u64)>,
+    ) -> Result<(), WitnessError> {
+        let unreadable =
+            |source| WitnessError::File { path: host.display().to_string(), source };
+        let mut file = File::open(host).map_err(unreadable)?;
+        let meta = file.metadata().map_err(unreadable)?;
+        if !meta.is_file() {
+            return Err(unreadable(std::io::ErrorKind::InvalidInput.into()));
+        }
+        if meta.len() <= SMALL_FILE_BYTES {
+            let mut bytes = Vec::with_capacity(meta.len() as usize);
+            file.by_ref().take(SMALL_FILE_BYTES).read_to_end(&mut bytes).map_err(unreadable)?;
+            if let Some((expected, _)) = expected {
+                let found = Sha256::of(&bytes);
+                if found != expected {
+                    return Err(WitnessError::WrongBytes { expected, found });
+                }
+            }
+            return self.bytes_at(path, mode, bytes);
+        }
+        if let Some((expected, size)) = expected
+            && size != meta.len()
+        {
+            let found = crate::record::digest_of(&file).map_err(unreadable)?;
+            return Err(WitnessError::WrongBytes { expected, found });
+        }
+        let wanted = mode & 0o005;
+        let anybody_may = meta.permissions().mode() & 0o005 & wanted == wanted;
+        if meta.len() >= BIND_BYTES && anybody_may && reachable_by_anybody(host) {
+            self.bytes_at(path, mode, Vec::new())?;
+            return self.bind(host, path, false);
+        }
+        self.bytes += meta.len();
+        self.entries.push(Entry::Copy { path: c_string(path)?, mode, source: file.into() });
+        Ok(())
+    }
+}
+
+/// Whether every directory on the way may be searched by anybody.
+fn reachable_by_anybody(path: &Path) -> bool {
+    let Ok(real) = path.canonicalize() else { return false };
+    real == path
+        && path.ancestors().skip(1).all(|dir| {
+            std::fs::metadata(dir).is_ok_and(|meta| meta.permissions().mode() & 0o001 != 0)
+        })
+}

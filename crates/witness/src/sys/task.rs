@@ -1,0 +1,156 @@
+//! Looking at other processes from outside: their descriptors, clocks, ids and CPU.
+#![allow(unsafe_code, reason = "raw system calls on descriptors")]
+
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::check;
+
+/// A handle on a process that cannot come to mean another one.
+#[derive(Debug)]
+pub(crate) struct PidFd(OwnedFd);
+
+impl PidFd {
+    /// Opens the process with this id.
+    pub(crate) fn open(pid: i32) -> io::Result<Self> {
+        // SAFETY: no pointers.
+        let fd = check(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })?;
+        // SAFETY: the kernel just gave us this descriptor.
+        Ok(Self(unsafe { OwnedFd::from_raw_fd(fd as i32) }))
+    }
+
+    /// A duplicate of one of its descriptors.
+    pub(crate) fn descriptor(&self, fd: i32) -> io::Result<OwnedFd> {
+        // SAFETY: no pointers.
+        let got = check(unsafe { libc::syscall(libc::SYS_pidfd_getfd, self.0.as_raw_fd(), fd, 0) })?;
+        // SAFETY: the kernel just gave us this descriptor.
+        Ok(unsafe { OwnedFd::from_raw_fd(got as i32) })
+    }
+
+    /// Kills it.
+    pub(crate) fn kill(&self) -> io::Result<()> {
+        // SAFETY: the info pointer may be null.
+        let sent = unsafe {
+            libc::syscall(libc::SYS_pidfd_send_signal, self.0.as_raw_fd(), libc::SIGKILL, 0usize, 0)
+        };
+        check(sent).map(drop)
+    }
+}
+
+/// What `poll` says about descriptors right now.
+pub(crate) fn poll_now(set: &mut [libc::pollfd]) -> io::Result<usize> {
+    // SAFETY: the slice is live and as long as said.
+    let ready = unsafe { libc::poll(set.as_mut_ptr(), set.len() as libc::nfds_t, 0) };
+    check(ready.into()).map(|n| n as usize)
+}
+
+/// `fstat` of a descriptor.
+pub(crate) fn stat(fd: &OwnedFd) -> io::Result<libc::stat> {
+    // SAFETY: the structure is plain numbers, for which zero is a value.
+    let mut stat: libc::stat = unsafe { std::mem::zeroed() };
+    // SAFETY: the pointer is to a live value.
+    check(unsafe { libc::fstat(fd.as_raw_fd(), &raw mut stat) }.into())?;
+    Ok(stat)
+}
+
+/// The status flags of a descriptor.
+pub(crate) fn status_flags(fd: &OwnedFd) -> io::Result<i32> {
+    // SAFETY: no pointers.
+    check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) }.into()).map(|flags| flags as i32)
+}
+
+/// Tries a lock without waiting: whether it could be had now.
+pub(crate) fn try_flock(fd: &OwnedFd, operation: i32) -> bool {
+    // SAFETY: no pointers.
+    unsafe { libc::flock(fd.as_raw_fd(), operation | libc::LOCK_NB) == 0 }
+}
+
+/// Moves the offset of a descriptor.
+pub(crate) fn seek(fd: &OwnedFd, offset: i64, whence: i32) -> io::Result<i64> {
+    // SAFETY: no pointers.
+    check(unsafe { libc::lseek(fd.as_raw_fd(), offset, whence) })
+}
+
+/// The raw entries of an open directory from its current offset on.
+pub(crate) fn directory_entries(fd: &OwnedFd, into: &mut [u8]) -> io::Result<usize> {
+    // SAFETY: the buffer is live and as long as said.
+    let got = unsafe { libc::syscall(libc::SYS_getdents64, fd.as_raw_fd(), into.as_mut_ptr(), into.len()) };
+    check(got).map(|n| n as usize)
+}
+
+/// A file without a name, filled with `bytes`, its offset at the start.
+pub(crate) fn nameless_file(bytes: &[u8]) -> io::Result<OwnedFd> {
+    use std::io::{Seek, Write};
+    // SAFETY: the name is a C string.
+    let fd = check(unsafe { libc::memfd_create(c"assay".as_ptr(), libc::MFD_CLOEXEC) }.into())?;
+    // SAFETY: the kernel just gave us this descriptor.
+    let mut file = unsafe { std::fs::File::from_raw_fd(fd as i32) };
+    file.write_all(bytes)?;
+    file.rewind()?;
+    Ok(file.into())
+}
+
+/// A pipe: (reading end, writing end).
+pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    let mut ends = [0i32; 2];
+    // SAFETY: the array has room for two.
+    check(unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) }.into())?;
+    // SAFETY: the kernel just gave us both descriptors.
+    Ok(unsafe { (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])) })
+}
+
+/// CPU time of a live process in microseconds.
+pub(crate) fn cpu_micros(pid: i32) -> Option<u64> {
+    // The kernel's encoding of a process's CPU clock: the complement of the id, then "scheduler clock".
+    let clock = (!pid << 3) | 2;
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to a live value.
+    let done = unsafe { libc::clock_gettime(clock, &raw mut time) };
+    (done == 0).then(|| time.tv_sec as u64 * 1_000_000 + time.tv_nsec as u64 / 1000)
+}
+
+/// Pins the calling thread to one of the CPUs it may use, another one for each call.
+pub(crate) fn pin_to_one_cpu() {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    // SAFETY: the set is plain bits, for which zero is a value, and lives through the calls.
+    unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        if libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut set) != 0 {
+            return;
+        }
+        let cpus: Vec<usize> =
+            (0..libc::CPU_SETSIZE as usize).filter(|cpu| libc::CPU_ISSET(*cpu, &set)).collect();
+        if let Some(cpu) = cpus.get(NEXT.fetch_add(1, Ordering::Relaxed) % cpus.len().max(1)) {
+            let mut one: libc::cpu_set_t = std::mem::zeroed();
+            libc::CPU_SET(*cpu, &mut one);
+            libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const one);
+        }
+    }
+}
+
+/// Sets one resource limit of another process.
+pub(crate) fn set_limit(pid: i32, resource: u32, value: u64) -> io::Result<()> {
+    let limit = libc::rlimit { rlim_cur: value, rlim_max: value };
+    // SAFETY: the new limit is live; no old one is asked for.
+    let done = unsafe { libc::prlimit(pid, resource, &raw const limit, std::ptr::null_mut()) };
+    check(done.into()).map(drop)
+}
+
+/// The effective user id of this process.
+pub(crate) fn effective_uid() -> u32 {
+    // SAFETY: it cannot fail.
+    unsafe { libc::geteuid() }
+}
+
+/// The effective group id of this process.
+pub(crate) fn effective_gid() -> u32 {
+    // SAFETY: it cannot fail.
+    unsafe { libc::getegid() }
+}
+
+/// Sends a signal to one thread of a process.
+pub(crate) fn signal_thread(tgid: i32, tid: i32, signal: i32) -> io::Result<()> {
+    // SAFETY: no pointers.
+    check(unsafe { libc::syscall(libc::SYS_tgkill, tgid, tid, signal) }).map(drop)
+}

@@ -1,0 +1,89 @@
+//! Which functions were executed, by breakpoints that each strike once.
+
+use assay_binary::{Address, FunctionRef};
+
+use super::Machine;
+use super::process::Auxiliary;
+use super::unwind::Space;
+use crate::error::WitnessError;
+use crate::report::Ending;
+use crate::sys::memory::Text;
+use crate::sys::ptrace;
+
+const BREAKPOINT: u8 = 0xcc;
+/// Most places reported as executed without belonging to a known function.
+const MAX_UNKNOWN: usize = 64;
+/// Breakpoints closer together than this are written with one call.
+const WINDOW: u64 = 64 * 1024;
+
+impl Machine<'_> {
+    /// Plants the breakpoints asked for in a fresh image.
+    pub(crate) fn plant(&mut self, tid: i32, tgid: i32, auxiliary: Auxiliary) -> Result<(), WitnessError> {
+        let path = self.process(tgid).executable.clone();
+        let Some(plan) = self.setup.coverage.iter().find(|plan| plan.path == path) else { return Ok(()) };
+        let image = self.unwinding.image(&path, self.setup.module);
+        let bias = auxiliary.entry.wrapping_sub(image.entry);
+        let entries = plan.entries.iter().map(|entry| entry.0);
+        let traps = plan.traps.iter().flat_map(Clone::clone);
+        let mut places: Vec<u64> = entries.chain(traps).map(|at| at.wrapping_add(bias)).collect();
+        places.sort_unstable();
+        places.dedup();
+        let text = Text::open(tid).map_err(WitnessError::sandbox("opening the program's memory"))?;
+        let mut rest = places.as_slice();
+        while let Some(first) = rest.first() {
+            let count = rest.partition_point(|at| at - first < WINDOW);
+            let (group, others) = rest.split_at(count);
+            if !self.plant_group(&text, tgid, group) {
+                let detail = format!("breakpoints cannot be planted in {path} near {first:#x}");
+                self.end(Ending::Unsupported { code: "coverage_plan".to_owned(), detail });
+                return Ok(());
+            }
+            rest = others;
+        }
+        self.process(tgid).bias = bias;
+        Ok(())
+    }
+
+    fn plant_group(&mut self, text: &Text, tgid: i32, group: &[u64]) -> bool {
+        let (Some(first), Some(last)) = (group.first(), group.last()) else { return true };
+        let mut bytes = vec![0; (last - first + 1) as usize];
+        if text.read(*first, &mut bytes).is_err() {
+            return false;
+        }
+        for at in group {
+            let byte = &mut bytes[(at - first) as usize];
+            self.process(tgid).planted.insert(*at, *byte);
+            *byte = BREAKPOINT;
+        }
+        text.write(*first, &bytes).is_ok()
+    }
+
+    /// Takes a breakpoint out where one struck; whether one did.
+    pub(crate) fn on_breakpoint(&mut self, at: usize) -> Result<bool, WitnessError> {
+        let (tid, tgid) = (self.tasks[at].tid, self.tasks[at].tgid);
+        let mut registers = ptrace::registers(tid).map_err(WitnessError::sandbox("reading registers"))?;
+        let place = registers.rip.wrapping_sub(1);
+        let Some(byte) = self.process(tgid).planted.remove(&place) else { return Ok(false) };
+        let text = Text::open(tid).map_err(WitnessError::sandbox("opening the program's memory"))?;
+        text.write(place, &[byte]).map_err(WitnessError::sandbox("taking a breakpoint out"))?;
+        registers.rip = place;
+        ptrace::set_registers(tid, &registers).map_err(WitnessError::sandbox("writing registers"))?;
+        self.note_executed(tid, tgid, place);
+        Ok(true)
+    }
+
+    fn note_executed(&mut self, tid: i32, tgid: i32, place: u64) {
+        let process = self.process(tgid);
+        let address = Address(place.wrapping_sub(process.bias));
+        let path = process.executable.clone();
+        let plan = self.setup.coverage.iter().find(|plan| plan.path == path);
+        let is_entry = plan.is_some_and(|plan| plan.entries.contains(&address));
+        if is_entry {
+            let module = self.unwinding.image(&path, self.setup.module).id.clone();
+            self.functions.insert(FunctionRef { module, offset: address });
+        } else if self.unknown_code.len() < MAX_UNKNOWN {
+            let space = Space::of(tid, &mut self.unwinding, self.setup.module);
+            self.unknown_code.push(space.frame(place, place));
+        }
+    }
+}

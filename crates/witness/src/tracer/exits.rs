@@ -1,0 +1,258 @@
+//! What happens at the end of a call that the kernel has done.
+
+use std::io::Write as _;
+
+use super::task::{Exit, Kind, Life};
+use super::{Machine, digest_text, modules};
+use crate::error::WitnessError;
+use crate::limits::LimitKind;
+use crate::report::Ending;
+use crate::sys::{memory, ptrace, task};
+
+/// Most bytes of one read that the trace digests.
+const MAX_FILL: i64 = 16 << 20;
+/// Results from here up to -1 are error numbers.
+const MAX_ERRNO: i64 = 4095;
+
+impl Machine<'_> {
+    /// One call at its end.
+    pub(crate) fn leave(&mut self, at: usize) -> Result<(), WitnessError> {
+        let tid = self.tasks[at].tid;
+        let registers = ptrace::registers(tid).map_err(WitnessError::sandbox("reading registers"))?;
+        let result = registers.rax as i64;
+        let Some(exit) = self.tasks[at].exit.take() else { return Ok(()) };
+        self.check_limits(at, &exit, result);
+        if matches!(exit, Exit::Write) {
+            return self.leave_write(at, result);
+        }
+        let said = self.leave_by(at, exit, result)?;
+        let line = std::mem::take(&mut self.tasks[at].line);
+        let is_error = (-MAX_ERRNO..0).contains(&result);
+        if self.setup.recording && !is_error {
+            self.note_touched(at);
+        }
+        self.tasks[at].paths.clear();
+        self.trace.add(&match said {
+            Said::Result => format!("{line} = {result}"),
+            Said::Address if is_error => format!("{line} = {result}"),
+            Said::Address => format!("{line} = *"),
+            Said::More(more) => format!("{line} = {result}{more}"),
+        });
+        Ok(())
+    }
+
+    fn check_limits(&mut self, at: usize, exit: &Exit, result: i64) {
+        let error = |errno: i32| result == -i64::from(errno);
+        let limit = match exit {
+            Exit::Mapped { .. } if error(libc::ENOMEM) => LimitKind::Memory,
+            Exit::Address if error(libc::ENOMEM) => LimitKind::Memory,
+            Exit::Address if self.break_refused(at, result) => LimitKind::Memory,
+            Exit::Output | Exit::Write | Exit::Open | Exit::Note if error(libc::ENOSPC) => LimitKind::Disk,
+            Exit::Open | Exit::Note | Exit::Special(_) | Exit::RandomDevice if error(libc::EMFILE) => {
+                LimitKind::OpenFiles
+            }
+            _ => return,
+        };
+        self.end(Ending::LimitExceeded { limit });
+    }
+
+    fn break_refused(&self, at: usize, result: i64) -> bool {
+        let registers = &self.tasks[at].registers;
+        registers.orig_rax as i64 == libc::SYS_brk && registers.rdi != 0 && (result as u64) < registers.rdi
+    }
+
+    fn leave_by(&mut self, at: usize, exit: Exit, result: i64) -> Result<Said, WitnessError> {
+        let (tid, tgid) = (self.tasks[at].tid, self.tasks[at].tgid);
+        match exit {
+            Exit::Note | Exit::Write => {}
+            Exit::Address => return Ok(Said::Address),
+            Exit::Fill { address } => {
+                let mut bytes = vec![0; result.clamp(0, MAX_FILL) as usize];
+                let got = memory::read_some(tid, address, &mut bytes).unwrap_or(0);
+                return Ok(Said::More(format!(" {}", digest_text(&bytes[..got]))));
+            }
+            Exit::Open => self.note_opened(tgid, result),
+            Exit::Forget { first, last } => self.forget(tgid, first, last),
+            Exit::Stat { address } if result == 0 => return Ok(Said::More(self.normalise_stat(tid, address))),
+            Exit::Statx { address } if result == 0 => return Ok(Said::More(self.normalise_statx(tid, address))),
+            Exit::Stat { .. } | Exit::Statx { .. } => {}
+            Exit::Special(content) => self.fill_special(at, result, &content, false)?,
+            Exit::RandomDevice => self.fill_special(at, result, &[], true)?,
+            Exit::Output => self.check_output(),
+            Exit::Reaped => return Ok(self.note_wait(at, result)),
+            Exit::Sent { pid, signal } => self.after_sending(pid, signal, result)?,
+            Exit::Restore { rdx, r10 } => {
+                let mut registers =
+                    ptrace::registers(tid).map_err(WitnessError::sandbox("reading registers"))?;
+                (registers.rdx, registers.r10) = (rdx, r10);
+                ptrace::set_registers(tid, &registers).map_err(WitnessError::sandbox("writing registers"))?;
+            }
+            Exit::Lock => self.after_lock(at, result)?,
+            Exit::Mapped { file, generated } => {
+                self.generated_code |= generated;
+                if let Some(fd) = file {
+                    self.note_mapped(tgid, fd);
+                }
+                return Ok(Said::Address);
+            }
+        }
+        Ok(Said::Result)
+    }
+
+    fn note_opened(&mut self, tgid: i32, fd: i64) {
+        if fd < 0 {
+            return;
+        }
+        self.forget(tgid, fd as u32, fd as u32);
+        if let Ok(path) = std::fs::read_link(format!("/proc/{tgid}/fd/{fd}"))
+            && let Some(path) = path.to_str()
+            && modules::is_file(path)
+        {
+            self.opened.insert(path.to_owned());
+            if self.setup.recording {
+                self.touched.insert(path.to_owned());
+            }
+        }
+    }
+
+    fn forget(&mut self, tgid: i32, first: u32, last: u32) {
+        let within = |fd: &i32| (first..=last).contains(&(*fd as u32));
+        let process = self.process(tgid);
+        process.kinds.retain(|fd, _| !within(fd));
+        process.listings.retain(|fd, _| !within(fd));
+    }
+
+    fn note_mapped(&mut self, tgid: i32, fd: i32) {
+        let path = std::fs::read_link(format!("/proc/{tgid}/fd/{fd}")).unwrap_or_default();
+        match path.to_str() {
+            Some(path) if modules::is_file(path) => {
+                self.modules.insert(path.to_owned());
+            }
+            _ => self.generated_code = true,
+        }
+    }
+
+    fn fill_special(&mut self, at: usize, fd: i64, content: &[u8], random: bool) -> Result<(), WitnessError> {
+        let failed = || WitnessError::sandbox("answering for a special file");
+        let (tid, tgid) = (self.tasks[at].tid, self.tasks[at].tgid);
+        let mut registers = ptrace::registers(tid).map_err(failed())?;
+        registers.rdi = self.tasks[at].registers.rdi;
+        registers.rsi = self.tasks[at].registers.rsi;
+        ptrace::set_registers(tid, &registers).map_err(failed())?;
+        let Ok(fd) = i32::try_from(fd) else { return Ok(()) };
+        if fd < 0 {
+            return Ok(());
+        }
+        let copy = self.process(tgid).handle.descriptor(fd).map_err(failed())?;
+        let stat = task::stat(&copy).map_err(failed())?;
+        self.memory_device = Some(stat.st_dev);
+        if random {
+            self.random_files.insert((stat.st_dev, stat.st_ino));
+        } else {
+            let mut file = std::fs::File::from(copy);
+            file.write_all(content).map_err(failed())?;
+            std::io::Seek::rewind(&mut file).map_err(failed())?;
+        }
+        let kind = if random { Kind::Random } else { Kind::Plain };
+        self.process(tgid).kinds.insert(fd, kind);
+        Ok(())
+    }
+
+    fn check_output(&mut self) {
+        let size = |fd| task::stat(fd).map_or(0, |stat| stat.st_size as u64);
+        if size(&self.outputs[0]) + size(&self.outputs[1]) > self.setup.limits.output_bytes {
+            self.end(Ending::LimitExceeded { limit: LimitKind::Output });
+        }
+    }
+
+    fn note_wait(&mut self, at: usize, result: i64) -> Said {
+        const SI_PID: u64 = 12;
+        const SI_STATUS: u64 = 24;
+        let (tid, tgid, registers) = (self.tasks[at].tid, self.tasks[at].tgid, self.tasks[at].registers);
+        let read = |address: u64| memory::read_u32(tid, address).unwrap_or(0);
+        if registers.orig_rax as i64 == libc::SYS_wait4 {
+            if result > 0 {
+                self.note_reaped(tgid, result);
+            }
+            let status = if result > 0 && registers.rsi != 0 { read(registers.rsi) } else { 0 };
+            if result > 0 && registers.r10 != 0 {
+                // The kernel's account of the child's CPU time is real time.
+                let _ = memory::write(tid, registers.r10, &[0; 144]);
+            }
+            return Said::More(format!(" status {status:#x}"));
+        }
+        if result != 0 || registers.rdx == 0 {
+            return Said::Result;
+        }
+        let pid = read(registers.rdx + SI_PID);
+        if registers.r10 as i32 & libc::WNOWAIT == 0 && pid > 0 {
+            self.note_reaped(tgid, pid.into());
+        }
+        Said::More(format!(" pid {pid} status {:#x}", read(registers.rdx + SI_STATUS)))
+    }
+
+    fn after_sending(&mut self, pid: i32, signal: i32, result: i64) -> Result<(), WitnessError> {
+        if result != 0 {
+            return Ok(());
+        }
+        if signal == libc::SIGKILL {
+            let target = self.processes.iter().find(|(_, p)| p.inner == pid && p.life == Life::Alive);
+            let sender = self.current.map(|at| self.tasks[at].tgid);
+            if let Some(tgid) = target.map(|(tgid, _)| *tgid)
+                && Some(tgid) != sender
+            {
+                return self.drain(tgid);
+            }
+            return Ok(());
+        }
+        for tgid in self.living() {
+            self.interrupt(tgid)?;
+        }
+        Ok(())
+    }
+
+    fn after_lock(&mut self, at: usize, result: i64) -> Result<(), WitnessError> {
+        let tid = self.tasks[at].tid;
+        let mut registers = ptrace::registers(tid).map_err(WitnessError::sandbox("reading registers"))?;
+        registers.rsi += 1;
+        ptrace::set_registers(tid, &registers).map_err(WitnessError::sandbox("writing registers"))?;
+        if result == -i64::from(libc::EAGAIN) || result == -i64::from(libc::EACCES) {
+            let detail = "fcntl waits for a lock that another process holds".to_owned();
+            self.end(Ending::Unsupported { code: "record_lock_wait".to_owned(), detail });
+        }
+        Ok(())
+    }
+
+    /// The end of a chunk of a long write: the next chunk, or the end of the whole.
+    fn leave_write(&mut self, at: usize, result: i64) -> Result<(), WitnessError> {
+        let tid = self.tasks[at].tid;
+        let Some(mut long) = self.tasks[at].long_write.take() else { return Ok(()) };
+        let mut registers = ptrace::registers(tid).map_err(WitnessError::sandbox("reading registers"))?;
+        (registers.rsi, registers.rdx) = (long.original.rsi, long.original.rdx);
+        long.done += result.max(0) as u64;
+        if result > 0 && long.done < long.original.rdx {
+            registers.rax = long.original.orig_rax;
+            registers.rip -= 2;
+            self.tasks[at].long_write = Some(long);
+            return ptrace::set_registers(tid, &registers).map_err(WitnessError::sandbox("writing registers"));
+        }
+        let total = if long.done > 0 { long.done as i64 } else { result };
+        registers.rax = total as u64;
+        ptrace::set_registers(tid, &registers).map_err(WitnessError::sandbox("writing registers"))?;
+        let line = std::mem::take(&mut self.tasks[at].line);
+        self.trace.add(&format!("{line} = {total}"));
+        Ok(())
+    }
+
+    fn note_touched(&mut self, at: usize) {
+        let paths = std::mem::take(&mut self.tasks[at].paths);
+        self.touched.extend(paths);
+    }
+}
+
+/// What the trace says about a result.
+enum Said {
+    Result,
+    Address,
+    More(String),
+}

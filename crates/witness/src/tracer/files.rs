@@ -1,0 +1,285 @@
+//! Opening, reading and writing files and streams.
+
+use super::Machine;
+use super::special::{self, Special};
+use super::task::{Call, Exit, Flow, Kind, LongWrite, Wait};
+use super::time::give;
+use crate::error::WitnessError;
+use crate::sys::{memory, ptrace, task};
+
+type Handled = Result<Flow, WitnessError>;
+
+/// Writes of at most this many bytes to a pipe are never split.
+const PIPE_CHUNK: u64 = 4096;
+/// `fcntl`'s command that chooses a signal for readiness.
+const F_SETSIG: i32 = 10;
+/// Most random bytes that one read gives.
+const MAX_RANDOM: u64 = 1 << 20;
+
+fn error(errno: i32) -> Flow {
+    Flow::Done(-i64::from(errno))
+}
+
+pub(super) fn read(machine: &mut Machine<'_>, call: Call) -> Handled {
+    let fd = call.args[0] as i32;
+    let then = Exit::Fill { address: call.args[1] };
+    Ok(match machine.kind(call.tgid, fd) {
+        Kind::Random => {
+            let count = call.args[2].min(MAX_RANDOM) as usize;
+            let bytes = machine.random.bytes(count);
+            give(call.tid, call.args[1], &bytes, count as i64)
+        }
+        Kind::Stream if machine.would_block(call.tgid, fd, libc::POLLIN) => {
+            Flow::Block(Wait::Descriptor { fd, events: libc::POLLIN, deadline: None, then })
+        }
+        _ => Flow::PassThen(then),
+    })
+}
+
+pub(super) fn read_vector(machine: &mut Machine<'_>, call: Call) -> Handled {
+    let fd = call.args[0] as i32;
+    Ok(match machine.kind(call.tgid, fd) {
+        Kind::Random => Machine::unsupported("random_readv", "readv on a random device"),
+        Kind::Stream if machine.would_block(call.tgid, fd, libc::POLLIN) => {
+            Flow::Block(Wait::Descriptor { fd, events: libc::POLLIN, deadline: None, then: Exit::Note })
+        }
+        _ => Flow::PassThen(Exit::Note),
+    })
+}
+
+pub(super) fn write(machine: &mut Machine<'_>, call: Call) -> Handled {
+    let fd = call.args[0] as i32;
+    match machine.kind(call.tgid, fd) {
+        Kind::Output => return Ok(Flow::PassThen(Exit::Output)),
+        Kind::Plain | Kind::Random => return Ok(Flow::PassThen(Exit::Note)),
+        Kind::Stream => {}
+    }
+    if !machine.is_blocking(call.tgid, fd) {
+        return Ok(Flow::PassThen(Exit::Note));
+    }
+    if machine.would_block(call.tgid, fd, libc::POLLOUT) {
+        let wait = Wait::Descriptor { fd, events: libc::POLLOUT, deadline: None, then: Exit::Write };
+        clip(machine, call)?;
+        return Ok(Flow::Block(wait));
+    }
+    clip(machine, call)?;
+    Ok(Flow::PassThen(Exit::Write))
+}
+
+/// Lets only one chunk through, so that the kernel never has to wait for a reader.
+fn clip(machine: &mut Machine<'_>, call: Call) -> Result<(), WitnessError> {
+    let task = &mut machine.tasks[call.task];
+    let original = task.registers;
+    let long = task.long_write.get_or_insert(LongWrite { original, done: 0 });
+    let left = long.original.rdx - long.done;
+    if left > PIPE_CHUNK || long.done > 0 {
+        task.registers.rsi = long.original.rsi + long.done;
+        task.registers.rdx = left.min(PIPE_CHUNK);
+        let registers = task.registers;
+        ptrace::set_registers(call.tid, &registers).map_err(WitnessError::sandbox("writing registers"))?;
+    }
+    Ok(())
+}
+
+/// Writes that are not split: to streams they may be stuck, which the watchdog notices.
+pub(super) fn write_whole(machine: &mut Machine<'_>, call: Call) -> Handled {
+    let fd = match call.nr {
+        libc::SYS_copy_file_range => call.args[2],
+        _ => call.args[0],
+    } as i32;
+    if machine.kind(call.tgid, fd) == Kind::Stream && machine.would_block(call.tgid, fd, libc::POLLOUT) {
+        let wait = Wait::Descriptor { fd, events: libc::POLLOUT, deadline: None, then: Exit::Note };
+        return Ok(Flow::Block(wait));
+    }
+    Ok(Flow::PassThen(Exit::Output))
+}
+
+pub(super) fn open(machine: &mut Machine<'_>, call: Call) -> Handled {
+    let flags = if call.nr == libc::SYS_creat { libc::O_CREAT } else { call.args[1] as i32 };
+    open_path(machine, call, call.args[0], flags)
+}
+
+pub(super) fn openat(machine: &mut Machine<'_>, call: Call) -> Handled {
+    open_path(machine, call, call.args[1], call.args[2] as i32)
+}
+
+fn open_path(machine: &mut Machine<'_>, call: Call, address: u64, flags: i32) -> Handled {
+    let Ok(path) = memory::read_c_string(call.tid, address) else {
+        return Ok(Flow::PassThen(Exit::Note));
+    };
+    let (content, random) = match special::find(machine, call, &path) {
+        None => return Ok(Flow::PassThen(Exit::Open)),
+        Some(Special::Text(text)) => (text, false),
+        Some(Special::Random) => (Vec::new(), true),
+        Some(Special::Unmodelled(what)) => return Ok(Machine::unsupported("unmodelled_proc_file", &what)),
+    };
+    // The call becomes memfd_create with the path as its name: no memory of the program is touched.
+    let cloexec = if flags & libc::O_CLOEXEC != 0 { libc::MFD_CLOEXEC } else { 0 };
+    let task = &mut machine.tasks[call.task];
+    let mut registers = task.registers;
+    registers.orig_rax = libc::SYS_memfd_create as u64;
+    registers.rax = registers.orig_rax;
+    registers.rdi = address;
+    registers.rsi = u64::from(cloexec);
+    ptrace::set_registers(call.tid, &registers).map_err(WitnessError::sandbox("writing registers"))?;
+    Ok(Flow::PassThen(if random { Exit::RandomDevice } else { Exit::Special(content) }))
+}
+
+pub(super) fn close(_: &mut Machine<'_>, call: Call) -> Handled {
+    let fd = call.args[0] as u32;
+    Ok(Flow::PassThen(Exit::Forget { first: fd, last: fd }))
+}
+
+pub(super) fn close_range(_: &mut Machine<'_>, call: Call) -> Handled {
+    const UNSHARE: u64 = 2;
+    if call.args[2] & UNSHARE != 0 {
+        return Ok(error(libc::EINVAL));
+    }
+    Ok(Flow::PassThen(Exit::Forget { first: call.args[0] as u32, last: call.args[1] as u32 }))
+}
+
+pub(super) fn dup_to(_: &mut Machine<'_>, call: Call) -> Handled {
+    let fd = call.args[1] as u32;
+    Ok(Flow::PassThen(Exit::Forget { first: fd, last: fd }))
+}
+
+pub(super) fn fcntl(machine: &mut Machine<'_>, call: Call) -> Handled {
+    Ok(match call.args[1] as i32 {
+        libc::F_SETLKW | libc::F_OFD_SETLKW => {
+            let registers = &mut machine.tasks[call.task].registers;
+            registers.rsi -= 1;
+            let registers = *registers;
+            ptrace::set_registers(call.tid, &registers).map_err(WitnessError::sandbox("writing registers"))?;
+            Flow::PassThen(Exit::Lock)
+        }
+        libc::F_GETPIPE_SZ
+        | libc::F_SETPIPE_SZ
+        | libc::F_DUPFD
+        | libc::F_DUPFD_CLOEXEC
+        | libc::F_GETFD
+        | libc::F_SETFD
+        | libc::F_GETFL
+        | libc::F_SETFL
+        | libc::F_GETLK
+        | libc::F_SETLK
+        | libc::F_OFD_GETLK
+        | libc::F_OFD_SETLK
+        | libc::F_ADD_SEALS
+        | libc::F_GET_SEALS => Flow::PassThen(Exit::Note),
+        libc::F_SETOWN | F_SETSIG | libc::F_NOTIFY => {
+            Machine::unsupported("signal_driven_io", &format!("fcntl command {}", call.args[1]))
+        }
+        _ => error(libc::EINVAL),
+    })
+}
+
+pub(super) fn ioctl(machine: &mut Machine<'_>, call: Call) -> Handled {
+    let fd = call.args[0] as i32;
+    Ok(match call.args[1] {
+        libc::FIONREAD | libc::FIONBIO | libc::FIOCLEX | libc::FIONCLEX => {
+            let _ = machine.kind(call.tgid, fd);
+            Flow::PassThen(Exit::Note)
+        }
+        // There is no terminal inside, and no file with attributes of its own.
+        _ => error(libc::ENOTTY),
+    })
+}
+
+pub(super) fn access(machine: &mut Machine<'_>, call: Call) -> Handled {
+    access_path(machine, call, call.args[0])
+}
+
+pub(super) fn access_at(machine: &mut Machine<'_>, call: Call) -> Handled {
+    access_path(machine, call, call.args[1])
+}
+
+fn access_path(machine: &mut Machine<'_>, call: Call, address: u64) -> Handled {
+    let special = memory::read_c_string(call.tid, address)
+        .ok()
+        .and_then(|path| special::find(machine, call, &path));
+    Ok(if special.is_some() { Flow::Done(0) } else { Flow::PassThen(Exit::Note) })
+}
+
+pub(super) fn path_only(_: &mut Machine<'_>, _: Call) -> Handled {
+    Ok(Flow::PassThen(Exit::Note))
+}
+
+pub(super) fn readlink(machine: &mut Machine<'_>, call: Call) -> Handled {
+    read_link(machine, call, call.args[0], call.args[1], call.args[2])
+}
+
+pub(super) fn readlinkat(machine: &mut Machine<'_>, call: Call) -> Handled {
+    read_link(machine, call, call.args[1], call.args[2], call.args[3])
+}
+
+fn read_link(machine: &mut Machine<'_>, call: Call, path: u64, into: u64, room: u64) -> Handled {
+    let Ok(path) = memory::read_c_string(call.tid, path) else {
+        return Ok(error(libc::EFAULT));
+    };
+    Ok(match special::link(machine, call, &path) {
+        None => Flow::PassThen(Exit::Fill { address: into }),
+        Some(None) => error(libc::ENOENT),
+        Some(Some(target)) => {
+            let bytes = &target.as_bytes()[..target.len().min(room as usize)];
+            give(call.tid, into, bytes, bytes.len() as i64)
+        }
+    })
+}
+
+pub(super) fn mknod(_: &mut Machine<'_>, _: Call) -> Handled {
+    // A FIFO's open blocks until its other end is opened, which is not modelled yet.
+    Ok(Machine::unsupported("named_pipe", "mknod"))
+}
+
+pub(super) fn no_attributes(_: &mut Machine<'_>, _: Call) -> Handled {
+    Ok(error(libc::EOPNOTSUPP))
+}
+
+pub(super) fn flock(machine: &mut Machine<'_>, call: Call) -> Handled {
+    let (fd, operation) = (call.args[0] as i32, call.args[1] as i32);
+    let waits = operation & libc::LOCK_NB == 0 && operation & libc::LOCK_UN == 0;
+    if !waits {
+        return Ok(Flow::PassThen(Exit::Note));
+    }
+    Ok(match machine.process(call.tgid).handle.descriptor(fd) {
+        Err(_) => Flow::PassThen(Exit::Note),
+        Ok(copy) if task::try_flock(&copy, operation) => Flow::Done(0),
+        Ok(_) => Flow::Block(Wait::Lock { fd, operation }),
+    })
+}
+
+impl Machine<'_> {
+    /// What a descriptor is, asked once.
+    pub(crate) fn kind(&mut self, tgid: i32, fd: i32) -> Kind {
+        if let Some(kind) = self.process(tgid).kinds.get(&fd) {
+            return *kind;
+        }
+        let Ok(copy) = self.process(tgid).handle.descriptor(fd) else { return Kind::Plain };
+        let Ok(stat) = task::stat(&copy) else { return Kind::Plain };
+        let id = (stat.st_dev, stat.st_ino);
+        let kind = match stat.st_mode & libc::S_IFMT {
+            libc::S_IFREG if self.random_files.contains(&id) => Kind::Random,
+            libc::S_IFREG if self.output_files.contains(&id) => Kind::Output,
+            libc::S_IFREG | libc::S_IFDIR | libc::S_IFCHR | libc::S_IFBLK => Kind::Plain,
+            _ => Kind::Stream,
+        };
+        self.process(tgid).kinds.insert(fd, kind);
+        kind
+    }
+
+    pub(crate) fn is_blocking(&mut self, tgid: i32, fd: i32) -> bool {
+        let Ok(copy) = self.process(tgid).handle.descriptor(fd) else { return false };
+        task::status_flags(&copy).is_ok_and(|flags| flags & libc::O_NONBLOCK == 0)
+    }
+
+    /// Whether a call on the descriptor would wait in the kernel.
+    pub(crate) fn would_block(&mut self, tgid: i32, fd: i32, events: i16) -> bool {
+        let Ok(copy) = self.process(tgid).handle.descriptor(fd) else { return false };
+        if task::status_flags(&copy).is_ok_and(|flags| flags & libc::O_NONBLOCK != 0) {
+            return false;
+        }
+        let mut set =
+            [libc::pollfd { fd: std::os::fd::AsRawFd::as_raw_fd(&copy), events, revents: 0 }];
+        task::poll_now(&mut set).is_ok_and(|ready| ready == 0)
+    }
+}

@@ -1,0 +1,50 @@
+//! The program's memory map: limits, executable mappings, code that lies in no file.
+
+use super::Machine;
+use super::task::{Call, Exit, Flow};
+use crate::error::WitnessError;
+
+type Handled = Result<Flow, WitnessError>;
+
+pub(super) fn mmap(_: &mut Machine<'_>, call: Call) -> Handled {
+    let executable = call.args[2] as i32 & libc::PROT_EXEC != 0;
+    let anonymous = call.args[3] as i32 & libc::MAP_ANONYMOUS != 0;
+    let file = (executable && !anonymous).then_some(call.args[4] as i32);
+    Ok(Flow::PassThen(Exit::Mapped { file, generated: executable && anonymous }))
+}
+
+/// Reaches the tracer only when it makes something executable.
+pub(super) fn mprotect(machine: &mut Machine<'_>, call: Call) -> Handled {
+    if call.args[2] as i32 & libc::PROT_EXEC != 0 {
+        machine.note_made_executable(call.tid, call.args[0], call.args[1]);
+    }
+    Ok(Flow::PassThen(Exit::Note))
+}
+
+pub(super) fn brk(_: &mut Machine<'_>, _: Call) -> Handled {
+    Ok(Flow::PassThen(Exit::Address))
+}
+
+pub(super) fn remap(_: &mut Machine<'_>, _: Call) -> Handled {
+    Ok(Flow::PassThen(Exit::Address))
+}
+
+pub(super) fn madvise(_: &mut Machine<'_>, call: Call) -> Handled {
+    Ok(match call.args[2] as i32 {
+        libc::MADV_NORMAL
+        | libc::MADV_RANDOM
+        | libc::MADV_SEQUENTIAL
+        | libc::MADV_WILLNEED
+        | libc::MADV_HUGEPAGE
+        | libc::MADV_NOHUGEPAGE
+        | libc::MADV_DONTDUMP
+        | libc::MADV_DODUMP
+        | libc::MADV_COLD
+        | libc::MADV_PAGEOUT => Flow::Done(0),
+        // When MADV_FREE takes effect is the kernel's choice; taking it at once is a permitted one.
+        libc::MADV_FREE => Flow::Done(-i64::from(libc::EINVAL)),
+        libc::MADV_DONTNEED | libc::MADV_REMOVE | libc::MADV_DONTFORK | libc::MADV_DOFORK
+        | libc::MADV_WIPEONFORK | libc::MADV_KEEPONFORK => Flow::PassThen(Exit::Note),
+        _ => Flow::Done(-i64::from(libc::EINVAL)),
+    })
+}

@@ -1,0 +1,377 @@
+//! The tracer: one thread of the witness runs at a time, and every call goes through here.
+
+mod coverage;
+mod dirs;
+mod exits;
+mod fault;
+mod files;
+mod futex;
+mod identity;
+mod memory;
+mod modules;
+mod poll;
+mod process;
+mod random;
+mod schedule;
+mod signals;
+mod sockets;
+mod special;
+mod stat;
+mod stops;
+mod table;
+mod task;
+mod time;
+mod trace;
+mod unwind;
+mod watchdog;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use assay_binary::{Frame, FunctionRef};
+
+use crate::error::WitnessError;
+use crate::limits::{LimitKind, Limits};
+use crate::replay::CoveragePlan;
+use crate::report::{Ending, Fault};
+use crate::sys::child::{self, Launch, Started};
+use crate::sys::{memory as bytes, ptrace};
+use random::Random;
+use table::Table;
+use task::{Call, Flow, Process, State, Task};
+use trace::Trace;
+use watchdog::{Verdict, Watchdog, Watched};
+
+/// Everything that a run is told.
+pub(crate) struct Setup<'a> {
+    pub limits: Limits,
+    pub seed: u64,
+    pub coverage: &'a [CoveragePlan],
+    pub keep_trace: usize,
+    /// The host's tree is visible, and every file touched is to be told.
+    pub recording: bool,
+    /// What `/proc/self/cmdline` says.
+    pub command_line: Vec<u8>,
+    /// Bytes of a module by its path inside.
+    pub module: &'a (dyn Fn(&str) -> Option<Vec<u8>> + Sync),
+}
+
+/// What a run showed, before digests of files are added.
+pub(crate) struct Observed {
+    pub ending: Ending,
+    pub faults: Vec<Fault>,
+    pub events: u64,
+    pub trace: Trace,
+    pub functions: BTreeSet<FunctionRef>,
+    pub unknown_code: Vec<Frame>,
+    pub generated_code: bool,
+    pub modules: BTreeSet<String>,
+    pub opened: BTreeSet<String>,
+    /// Every path that led somewhere, as it was asked for, absolute.
+    pub touched: BTreeSet<String>,
+    pub cpu_micros: u64,
+}
+
+/// The identity of a module by its file.
+pub(crate) fn module_id(path: &str, data: &[u8]) -> assay_binary::ModuleId {
+    unwind::Image::read(path, data).id
+}
+
+/// One run.
+pub(crate) struct Machine<'a> {
+    pub(crate) setup: Setup<'a>,
+    table: Table,
+    started: Started,
+    /// In the order of their birth; ended ones stay.
+    pub(crate) tasks: Vec<Task>,
+    by_tid: HashMap<i32, usize>,
+    pub(crate) processes: BTreeMap<i32, Process>,
+    /// First stops of children whose birth was not told yet.
+    early: HashSet<i32>,
+    main: i32,
+    current: Option<usize>,
+    yielded: bool,
+    run_length: u32,
+    /// Virtual nanoseconds since the start.
+    pub(crate) now: u64,
+    pub(crate) random: Random,
+    pub(crate) trace: Trace,
+    events: u64,
+    watched: Arc<Watched>,
+    pub(crate) random_files: HashSet<(u64, u64)>,
+    pub(crate) output_files: HashSet<(u64, u64)>,
+    pub(crate) inodes: HashMap<(u64, u64), u64>,
+    pub(crate) root_device: Option<u64>,
+    pub(crate) memory_device: Option<u64>,
+    outputs: [OwnedFd; 2],
+    ending: Option<Ending>,
+    faults: Vec<Fault>,
+    functions: BTreeSet<FunctionRef>,
+    unknown_code: Vec<Frame>,
+    generated_code: bool,
+    modules: BTreeSet<String>,
+    opened: BTreeSet<String>,
+    touched: BTreeSet<String>,
+    unwinding: unwind::Modules,
+}
+
+/// Runs what was prepared, on the calling thread, to its end; nothing is left of it afterwards.
+pub(crate) fn run(launch: &Launch, setup: Setup<'_>, outputs: [OwnedFd; 2]) -> Result<Observed, WitnessError> {
+    let watched = Arc::new(Watched::default());
+    let started = child::start(launch).map_err(WitnessError::sandbox("starting the first process"))?;
+    let limits = setup.limits;
+    let mut machine = Machine::new(setup, started, Arc::clone(&watched), outputs)?;
+    let outcome = machine.launch().and_then(|()| {
+        let _watchdog = Watchdog::start(Arc::clone(&watched), limits)
+            .map_err(WitnessError::sandbox("starting the watchdog"))?;
+        machine.drive()
+    });
+    let cpu_micros = watched.cpu();
+    machine.kill_everything();
+    outcome?;
+    Ok(machine.observed(cpu_micros))
+}
+
+impl<'a> Machine<'a> {
+    fn new(
+        setup: Setup<'a>,
+        started: Started,
+        watched: Arc<Watched>,
+        outputs: [OwnedFd; 2],
+    ) -> Result<Self, WitnessError> {
+        let stat = |fd| crate::sys::task::stat(fd).map_err(WitnessError::sandbox("looking at an output"));
+        let (out, err) = (stat(&outputs[0])?, stat(&outputs[1])?);
+        let output_files = [(out.st_dev, out.st_ino), (err.st_dev, err.st_ino)].into();
+        Ok(Self {
+            table: Table::new(),
+            started,
+            tasks: Vec::new(),
+            by_tid: HashMap::new(),
+            processes: BTreeMap::new(),
+            early: HashSet::new(),
+            main: 0,
+            current: None,
+            yielded: false,
+            run_length: 0,
+            now: 0,
+            random: Random::new(setup.seed),
+            trace: Trace::new(setup.keep_trace),
+            events: 0,
+            watched,
+            random_files: HashSet::new(),
+            output_files,
+            inodes: HashMap::new(),
+            root_device: None,
+            memory_device: Some(out.st_dev),
+            outputs,
+            ending: None,
+            faults: Vec::new(),
+            functions: BTreeSet::new(),
+            unknown_code: Vec::new(),
+            generated_code: false,
+            modules: BTreeSet::new(),
+            opened: BTreeSet::new(),
+            touched: BTreeSet::new(),
+            unwinding: unwind::Modules::default(),
+            setup,
+        })
+    }
+
+    fn observed(self, cpu_micros: u64) -> Observed {
+        let lost = || Ending::Unsupported { code: "lost".to_owned(), detail: "the run ended unseen".to_owned() };
+        Observed {
+            ending: self.ending.unwrap_or_else(lost),
+            faults: self.faults,
+            events: self.events,
+            trace: self.trace,
+            functions: self.functions,
+            unknown_code: self.unknown_code,
+            generated_code: self.generated_code,
+            modules: self.modules,
+            opened: self.opened,
+            touched: self.touched,
+            cpu_micros,
+        }
+    }
+
+    /// The end of a run that met something the runner does not model.
+    pub(crate) fn unsupported(code: &str, detail: &str) -> Flow {
+        Flow::End(Ending::Unsupported { code: code.to_owned(), detail: detail.to_owned() })
+    }
+
+    pub(crate) fn end(&mut self, ending: Ending) {
+        self.ending.get_or_insert(ending);
+    }
+
+    /// The process with this id; every thread belongs to one that is known.
+    pub(crate) fn process(&mut self, tgid: i32) -> &mut Process {
+        self.processes.get_mut(&tgid).expect("every task's process is entered at its birth")
+    }
+
+    /// Runs one thread after the other until the run has ended.
+    fn drive(&mut self) -> Result<(), WitnessError> {
+        while self.ending.is_none() {
+            if let Some(verdict) = self.watched.fired() {
+                self.end_by(verdict);
+                break;
+            }
+            match self.pick()? {
+                Some(at) => self.step(at)?,
+                None => break,
+            }
+        }
+        // A limit that struck while the last thread ended is the reason for that end.
+        if let (Some(verdict), Some(Ending::Signalled { signal: libc::SIGKILL })) =
+            (self.watched.fired(), &self.ending)
+        {
+            self.ending = None;
+            self.end_by(verdict);
+        }
+        Ok(())
+    }
+
+    fn end_by(&mut self, verdict: Verdict) {
+        let runnable = self.tasks.iter().filter(|t| matches!(t.state, State::Ready)).count();
+        self.end(match verdict {
+            Verdict::Cpu if runnable > 1 => Ending::Unsupported {
+                code: "spin_needs_preemption".to_owned(),
+                detail: "a thread computed to the limit while others could run".to_owned(),
+            },
+            Verdict::Cpu => Ending::LimitExceeded { limit: LimitKind::CpuTime },
+            Verdict::Memory => Ending::LimitExceeded { limit: LimitKind::Memory },
+            Verdict::Stalled => Ending::Unsupported {
+                code: "blocked_in_kernel".to_owned(),
+                detail: "a call waited in the kernel that was not expected to".to_owned(),
+            },
+        });
+    }
+
+    /// One call at its entry: counts it, models it, writes it down.
+    pub(crate) fn enter(&mut self, at: usize) -> Result<(), WitnessError> {
+        let tid = self.tasks[at].tid;
+        let registers = ptrace::registers(tid).map_err(WitnessError::sandbox("reading registers"))?;
+        self.tasks[at].registers = registers;
+        self.events += 1;
+        self.now += time::EVENT_NANOS;
+        self.watched.events.store(self.events, Ordering::Relaxed);
+        if self.events > self.setup.limits.events {
+            self.end(Ending::LimitExceeded { limit: LimitKind::Events });
+            return Ok(());
+        }
+        let nr = registers.orig_rax as i64;
+        let message = ptrace::event_message(tid).map_err(WitnessError::sandbox("reading an event"))?;
+        let row = (message == 0).then(|| self.table.get(nr)).flatten();
+        let Some(row) = row else {
+            let detail = if message == 0 { format!("system call {nr}") } else { format!("foreign call {nr}") };
+            self.end(Ending::Unsupported { code: "unmodelled_syscall".to_owned(), detail });
+            return Ok(());
+        };
+        let args = [registers.rdi, registers.rsi, registers.rdx, registers.r10, registers.r8, registers.r9];
+        let call = Call { task: at, tid, tgid: self.tasks[at].tgid, nr, args };
+        let streak = self.tasks[at].clock_streak;
+        if self.tasks[at].long_write.is_none() {
+            self.tasks[at].line = self.describe(row, call);
+        }
+        let flow = (row.handler)(self, call)?;
+        if self.tasks[at].clock_streak == streak {
+            self.tasks[at].clock_streak = 0;
+        }
+        self.follow(at, flow)
+    }
+
+    fn follow(&mut self, at: usize, flow: Flow) -> Result<(), WitnessError> {
+        match flow {
+            Flow::Pass => {
+                let line = std::mem::take(&mut self.tasks[at].line);
+                self.trace.add(&line);
+            }
+            Flow::PassThen(exit) => self.tasks[at].exit = Some(exit),
+            Flow::Done(result) => self.complete(at, result),
+            Flow::Yield(result) => {
+                self.complete(at, result);
+                self.yielded = true;
+            }
+            Flow::Block(wait) => self.tasks[at].state = State::Waiting(wait),
+            Flow::End(ending) => {
+                let line = std::mem::take(&mut self.tasks[at].line);
+                self.trace.add(&line);
+                self.end(ending);
+            }
+        }
+        Ok(())
+    }
+
+    /// Skips the call that a thread is stopped at and gives it this result.
+    pub(crate) fn complete(&mut self, at: usize, result: i64) {
+        let task = &mut self.tasks[at];
+        task.registers.orig_rax = u64::MAX;
+        task.registers.rax = result as u64;
+        task.state = State::Ready;
+        let (tid, registers) = (task.tid, task.registers);
+        let line = std::mem::take(&mut task.line);
+        self.trace.add(&format!("{line} = {result}"));
+        // A thread that was killed meanwhile has no registers; its end is reported by itself.
+        let _ = ptrace::set_registers(tid, &registers);
+    }
+
+    fn describe(&mut self, row: &table::Row, call: Call) -> String {
+        use std::fmt::Write as _;
+        let mut line = format!("{} {}(", self.tasks[call.task].index, row.name);
+        for (at, kind) in row.args.bytes().enumerate() {
+            let value = call.args[at];
+            if at > 0 {
+                line.push(',');
+            }
+            let _ = match kind {
+                b'i' => write!(line, "{}", value as i32),
+                b'u' => write!(line, "{value}"),
+                b'x' => write!(line, "{:#x}", value as u32),
+                b's' => {
+                    let base = if at > 0 { call.args[at - 1] as i32 } else { libc::AT_FDCWD };
+                    write!(line, "{:?}", self.path_argument(call, value, base))
+                }
+                b'b' => write!(line, "{}", payload(call, at)),
+                b'p' => write!(line, "{}", if value == 0 { "0" } else { "*" }),
+                _ => Ok(()),
+            };
+        }
+        line.push(')');
+        line
+    }
+
+    fn path_argument(&mut self, call: Call, address: u64, base: i32) -> String {
+        let text = bytes::read_c_string(call.tid, address).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text).into_owned();
+        if self.setup.recording && !text.is_empty() {
+            let from = match base {
+                _ if text.starts_with('/') => String::new(),
+                0.. => format!("/proc/{}/fd/{base}", call.tid),
+                _ => format!("/proc/{}/cwd", call.tid),
+            };
+            let from = std::fs::read_link(from).unwrap_or_default();
+            self.tasks[call.task].paths.push(format!("{}/{text}", from.display()));
+        }
+        text
+    }
+}
+
+/// The bytes that a call writes, by digest and count.
+fn payload(call: Call, at: usize) -> String {
+    const MAX_PAYLOAD: u64 = 16 << 20;
+    let count = call.args.get(at + 1).copied().unwrap_or(0).min(MAX_PAYLOAD);
+    let mut data = vec![0; count as usize];
+    let got = bytes::read_some(call.tid, call.args[at], &mut data).unwrap_or(0);
+    digest_text(&data[..got])
+}
+
+/// Bytes as the trace writes them.
+pub(crate) fn digest_text(data: &[u8]) -> String {
+    const SHORT: usize = 48;
+    if data.len() <= SHORT {
+        format!("{:?}", String::from_utf8_lossy(data))
+    } else {
+        format!("<{} {}>", data.len(), assay_evidence::Sha256::of(data).hex())
+    }
+}

@@ -1,0 +1,180 @@
+//! Threads and processes: birth, new images, ends, and waiting for ends.
+
+use super::Machine;
+use super::task::{Call, Exit, Flow, Life, State, Wait};
+use crate::error::WitnessError;
+use crate::report::Ending;
+use crate::limits::LimitKind;
+use crate::sys::memory;
+
+type Handled = Result<Flow, WitnessError>;
+
+/// Flags that would make namespaces or share what the tracer takes to be private.
+const FORBIDDEN: i32 = libc::CLONE_NEWNS
+    | libc::CLONE_NEWUSER
+    | libc::CLONE_NEWPID
+    | libc::CLONE_NEWNET
+    | libc::CLONE_NEWIPC
+    | libc::CLONE_NEWUTS
+    | libc::CLONE_NEWCGROUP
+    | libc::CLONE_PTRACE
+    | libc::CLONE_UNTRACED
+    | libc::CLONE_PARENT;
+/// Threads share all of these.
+const THREAD: i32 = libc::CLONE_VM | libc::CLONE_FILES | libc::CLONE_FS | libc::CLONE_SIGHAND;
+
+pub(super) fn set_tid_address(machine: &mut Machine<'_>, call: Call) -> Handled {
+    machine.tasks[call.task].clear_tid = call.args[0];
+    Ok(Flow::PassThen(Exit::Note))
+}
+
+pub(super) fn clone(machine: &mut Machine<'_>, call: Call) -> Handled {
+    let flags = if call.nr == libc::SYS_clone { call.args[0] as i32 } else { libc::SIGCHLD };
+    if flags & FORBIDDEN != 0 {
+        return Ok(Flow::Done(-i64::from(libc::EPERM)));
+    }
+    let is_thread = flags & libc::CLONE_THREAD != 0;
+    let is_vfork = flags & libc::CLONE_VFORK != 0 || call.nr == libc::SYS_vfork;
+    if is_thread && flags & THREAD != THREAD {
+        return Ok(Machine::unsupported("unusual_clone", &format!("clone with flags {flags:#x}")));
+    }
+    if !is_thread && flags & libc::CLONE_VM != 0 && !is_vfork || !is_thread && flags & libc::CLONE_FILES != 0 {
+        return Ok(Machine::unsupported("unusual_clone", &format!("clone with flags {flags:#x}")));
+    }
+    let alive = machine.tasks.iter().filter(|task| !task.is_gone()).count();
+    if alive >= machine.setup.limits.processes as usize {
+        return Ok(Flow::End(Ending::LimitExceeded { limit: LimitKind::Processes }));
+    }
+    let clears = flags & libc::CLONE_CHILD_CLEARTID != 0;
+    machine.tasks[call.task].child_clear_tid = if clears { call.args[3] } else { 0 };
+    Ok(Flow::PassThen(Exit::Note))
+}
+
+pub(super) fn execve(_: &mut Machine<'_>, _: Call) -> Handled {
+    Ok(Flow::PassThen(Exit::Note))
+}
+
+pub(super) fn execveat(_: &mut Machine<'_>, call: Call) -> Handled {
+    Ok(if call.args[4] == 0 {
+        Flow::PassThen(Exit::Note)
+    } else {
+        Machine::unsupported("execveat_flags", "execveat with flags")
+    })
+}
+
+pub(super) fn exit(machine: &mut Machine<'_>, call: Call) -> Handled {
+    let is_leader = call.tid == call.tgid;
+    let others = machine.tasks.iter().any(|task| task.tgid == call.tgid && task.tid != call.tid && !task.is_gone());
+    if is_leader && others {
+        // The kernel reports a first thread's end only after all others have ended.
+        machine.tasks[call.task].state = State::EndedLeader;
+    }
+    Ok(Flow::Pass)
+}
+
+pub(super) fn exit_group(machine: &mut Machine<'_>, call: Call) -> Handled {
+    machine.tasks[call.task].ending_process = true;
+    Ok(Flow::Pass)
+}
+
+pub(super) fn wait4(machine: &mut Machine<'_>, call: Call) -> Handled {
+    let options = call.args[2] as i32;
+    if options & (libc::WUNTRACED | libc::WCONTINUED) != 0 && options & libc::WNOHANG == 0 {
+        // Nothing inside ever stops, so these two never report anything.
+    }
+    wait_for(machine, call.args[0] as i32, options, call.tgid)
+}
+
+pub(super) fn waitid(machine: &mut Machine<'_>, call: Call) -> Handled {
+    let pid = match call.args[0] as u32 {
+        libc::P_PID => call.args[1] as i32,
+        libc::P_ALL => -1,
+        _ => return Ok(Machine::unsupported("waitid_kind", "waitid on a group or descriptor")),
+    };
+    wait_for(machine, pid, call.args[3] as i32, call.tgid)
+}
+
+fn wait_for(machine: &mut Machine<'_>, pid: i32, options: i32, tgid: i32) -> Handled {
+    if pid == 0 || pid < -1 {
+        return Ok(Machine::unsupported("wait_for_group", "waiting for a process group"));
+    }
+    let passes = options & libc::WNOHANG != 0 || machine.child_to_wait_for(tgid, pid) != Some(false);
+    Ok(if passes { Flow::PassThen(Exit::Reaped) } else { Flow::Block(Wait::Child { pid }) })
+}
+
+impl Machine<'_> {
+    /// Whether a child that matches has ended; none if there is no such child.
+    pub(crate) fn child_to_wait_for(&self, parent: i32, pid: i32) -> Option<bool> {
+        let mut any = None;
+        for process in self.processes.values() {
+            let matches = process.parent == parent && (pid == -1 || process.inner == pid);
+            if matches && process.life != Life::Reaped {
+                any = Some(any == Some(true) || process.life == Life::Ended);
+            }
+        }
+        any
+    }
+
+    /// What the parent collected: the kernel has forgotten it, and so does the tracer.
+    pub(crate) fn note_reaped(&mut self, parent: i32, inner: i64) {
+        for process in self.processes.values_mut() {
+            if process.parent == parent && i64::from(process.inner) == inner && process.life == Life::Ended {
+                process.life = Life::Reaped;
+            }
+        }
+    }
+
+    /// A thread is gone: whoever joins it may go on.
+    pub(crate) fn note_thread_end(&mut self, at: usize) {
+        let (tgid, address) = (self.tasks[at].tgid, self.tasks[at].clear_tid);
+        self.tasks[at].state = State::Gone;
+        if address != 0 {
+            let key = super::task::FutexKey::Private { tgid, address };
+            self.wake(key, u32::MAX, u32::MAX);
+        }
+    }
+
+    /// The pid inside of a process, read once.
+    pub(crate) fn inner_id(tid: i32) -> i32 {
+        let text = std::fs::read_to_string(format!("/proc/{tid}/status")).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("NSpid:"));
+        line.and_then(|ids| ids.split_whitespace().last()).and_then(|id| id.parse().ok()).unwrap_or(tid)
+    }
+
+    /// Makes the stack of a fresh image the same everywhere: no vDSO, known random bytes.
+    pub(crate) fn fix_auxiliary_vector(&mut self, tid: i32) -> std::io::Result<Auxiliary> {
+        const MAX_WORDS: u64 = 1 << 20;
+        let registers = crate::sys::ptrace::registers(tid)?;
+        let arguments = memory::read_u64(tid, registers.rsp)?;
+        let mut at = registers.rsp + 8 * (arguments + 2);
+        let end = at + 8 * MAX_WORDS;
+        while memory::read_u64(tid, at)? != 0 {
+            at += 8;
+            if at > end {
+                return Err(std::io::ErrorKind::InvalidData.into());
+            }
+        }
+        at += 8;
+        let mut found = Auxiliary::default();
+        loop {
+            let (kind, value) = (memory::read_u64(tid, at)?, memory::read_u64(tid, at + 8)?);
+            match kind {
+                libc::AT_NULL => return Ok(found),
+                libc::AT_SYSINFO_EHDR => memory::write(tid, at, &libc::AT_IGNORE.to_le_bytes())?,
+                libc::AT_RANDOM => {
+                    let bytes = self.random.bytes(16);
+                    memory::write(tid, value, &bytes)?;
+                }
+                libc::AT_ENTRY => found.entry = value,
+                _ => {}
+            }
+            at += 16;
+        }
+    }
+}
+
+/// What the kernel told a fresh image.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Auxiliary {
+    pub entry: u64,
+}

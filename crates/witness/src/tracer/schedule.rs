@@ -1,0 +1,132 @@
+//! Who runs next: the same thread until it waits, yields or has had its share.
+
+use super::task::{Exit, Life, State, Wait};
+use super::{Machine, modules};
+use crate::error::WitnessError;
+use crate::report::Ending;
+use crate::sys::{ptrace, task};
+
+/// Events in a row after which another thread that can run gets its turn.
+const SHARE: u32 = 500;
+
+impl Machine<'_> {
+    /// The thread to run; none when the run is over.
+    pub(crate) fn pick(&mut self) -> Result<Option<usize>, WitnessError> {
+        loop {
+            if self.next_alarm().is_some_and(|next| next <= self.now) {
+                self.fire_alarms()?;
+            }
+            if let Some(at) = self.current
+                && matches!(self.tasks[at].state, State::Ready)
+                && !self.yielded
+                && self.run_length < SHARE
+                && !self.something_due()
+            {
+                self.run_length += 1;
+                return Ok(Some(at));
+            }
+            self.yielded = false;
+            self.run_length = 0;
+            for at in 0..self.tasks.len() {
+                self.wake_if_ready(at)?;
+            }
+            let count = self.tasks.len();
+            let from = self.current.map_or(0, |at| at + 1);
+            let ready = |at: &usize| matches!(self.tasks[*at].state, State::Ready);
+            if let Some(at) = (0..count).map(|step| (from + step) % count).find(ready) {
+                self.current = Some(at);
+                return Ok(Some(at));
+            }
+            match self.next_deadline() {
+                Some(next) => self.now = self.now.max(next),
+                None => {
+                    self.end(Ending::Deadlocked);
+                    return Ok(None);
+                }
+            }
+        }
+    }
+
+    fn something_due(&self) -> bool {
+        let due = |state: &State| match state {
+            State::Waiting(wait) => wait.deadline().is_some_and(|deadline| deadline <= self.now),
+            _ => false,
+        };
+        self.tasks.iter().any(|task| due(&task.state))
+    }
+
+    fn next_deadline(&self) -> Option<u64> {
+        let waits = self.tasks.iter().filter_map(|task| match &task.state {
+            State::Waiting(wait) => wait.deadline(),
+            _ => None,
+        });
+        waits.chain(self.next_alarm()).min()
+    }
+
+    fn wake_if_ready(&mut self, at: usize) -> Result<(), WitnessError> {
+        let State::Waiting(wait) = self.tasks[at].state.clone() else { return Ok(()) };
+        let due = wait.deadline().is_some_and(|deadline| deadline <= self.now);
+        let (tid, tgid) = (self.tasks[at].tid, self.tasks[at].tgid);
+        match wait {
+            Wait::Futex { .. } if due => self.complete(at, -i64::from(libc::ETIMEDOUT)),
+            Wait::Sleep { .. } if due => self.complete(at, 0),
+            Wait::Descriptor { fd, events, then, .. } => {
+                if !self.would_block(tgid, fd, events) {
+                    self.go_on(at, then);
+                }
+            }
+            Wait::Set { .. } => {
+                if self.set_ready(at) != Some(false) {
+                    self.go_on(at, Exit::Note);
+                } else if due {
+                    let old = self.tasks[at].registers;
+                    self.zero_timeout(at);
+                    let registers = self.tasks[at].registers;
+                    ptrace::set_registers(tid, &registers).map_err(WitnessError::sandbox("writing registers"))?;
+                    self.go_on(at, Exit::Restore { rdx: old.rdx, r10: old.r10 });
+                }
+            }
+            Wait::Lock { fd, operation } => {
+                let copy = self.process(tgid).handle.descriptor(fd);
+                if copy.is_ok_and(|copy| task::try_flock(&copy, operation)) {
+                    self.complete(at, 0);
+                }
+            }
+            Wait::Child { pid } => {
+                if self.child_to_wait_for(tgid, pid) != Some(false) {
+                    self.go_on(at, Exit::Reaped);
+                }
+            }
+            Wait::Signal { .. } => {
+                if self.signal_pending(tid, &wait) {
+                    self.go_on(at, Exit::Note);
+                } else if due {
+                    self.complete(at, -i64::from(libc::EAGAIN));
+                }
+            }
+            Wait::Futex { .. } | Wait::Sleep { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// Lets the kernel do the call that a thread waited before.
+    fn go_on(&mut self, at: usize, exit: Exit) {
+        self.tasks[at].state = State::Ready;
+        self.tasks[at].exit = Some(exit);
+    }
+
+    /// What the program made executable itself lies in no file.
+    pub(crate) fn note_made_executable(&mut self, tid: i32, address: u64, length: u64) {
+        let end = address.saturating_add(length);
+        let all = modules::mappings(tid);
+        let mut touched = all.iter().filter(|m| m.start < end && address < m.end);
+        if touched.any(|m| !modules::is_file(&m.path)) {
+            self.generated_code = true;
+        }
+    }
+
+    /// Processes that have not ended.
+    pub(crate) fn living(&self) -> Vec<i32> {
+        self.processes.iter().filter(|(_, p)| p.life == Life::Alive).map(|(tgid, _)| *tgid).collect()
+    }
+}

@@ -1,0 +1,191 @@
+//! Signals: sent by the kernel, delivered at the same place each time, interrupting emulated waits.
+
+use super::Machine;
+use super::task::{Call, Exit, Flow, State, Wait};
+use super::time::read_timespec;
+use crate::error::WitnessError;
+use crate::sys::{memory, ptrace, task};
+
+type Handled = Result<Flow, WitnessError>;
+
+const RESTART: u64 = 0x1000_0000;
+/// Signals whose default is to be ignored: CHLD, CONT, URG, WINCH.
+const IGNORED_BY_DEFAULT: u64 =
+    1 << (libc::SIGCHLD - 1) | 1 << (libc::SIGCONT - 1) | 1 << (libc::SIGURG - 1) | 1 << (libc::SIGWINCH - 1);
+
+pub(super) fn kill(_: &mut Machine<'_>, call: Call) -> Handled {
+    send(call.args[0] as i32, call.args[1] as i32)
+}
+
+pub(super) fn tgkill(_: &mut Machine<'_>, call: Call) -> Handled {
+    send(call.args[0] as i32, call.args[2] as i32)
+}
+
+fn send(pid: i32, signal: i32) -> Handled {
+    if matches!(signal, libc::SIGSTOP | libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU) {
+        return Ok(Machine::unsupported("job_control", &format!("sending signal {signal}")));
+    }
+    if pid < 1 && signal == libc::SIGKILL {
+        return Ok(Machine::unsupported("kill_group", "SIGKILL to a process group"));
+    }
+    Ok(Flow::PassThen(Exit::Sent { pid, signal }))
+}
+
+pub(super) fn sigaction(machine: &mut Machine<'_>, call: Call) -> Handled {
+    if let (1..=64, true) = (call.args[0], call.args[1] != 0)
+        && let Ok(flags) = memory::read_u64(call.tid, call.args[1] + 8)
+    {
+        let bit = 1 << (call.args[0] - 1);
+        let restarting = &mut machine.process(call.tgid).restarting;
+        *restarting = if flags & RESTART != 0 { *restarting | bit } else { *restarting & !bit };
+    }
+    Ok(Flow::PassThen(Exit::Note))
+}
+
+pub(super) fn sigsuspend(machine: &mut Machine<'_>, call: Call) -> Handled {
+    let Ok(mask) = memory::read_u64(call.tid, call.args[0]) else {
+        return Ok(Flow::Done(-i64::from(libc::EFAULT)));
+    };
+    let wait = Wait::Signal { mask, only: None, deadline: None };
+    Ok(if machine.signal_pending(call.tid, &wait) { Flow::PassThen(Exit::Note) } else { Flow::Block(wait) })
+}
+
+pub(super) fn pause(machine: &mut Machine<'_>, call: Call) -> Handled {
+    let blocked = status_masks(call.tid).map_or(0, |masks| masks.blocked);
+    let wait = Wait::Signal { mask: blocked, only: None, deadline: None };
+    Ok(if machine.signal_pending(call.tid, &wait) { Flow::PassThen(Exit::Note) } else { Flow::Block(wait) })
+}
+
+pub(super) fn sigtimedwait(machine: &mut Machine<'_>, call: Call) -> Handled {
+    let Ok(set) = memory::read_u64(call.tid, call.args[0]) else {
+        return Ok(Flow::Done(-i64::from(libc::EFAULT)));
+    };
+    let deadline = match call.args[2] {
+        0 => None,
+        address => match read_timespec(call.tid, address) {
+            Ok(nanos) => Some(machine.now.saturating_add(nanos)),
+            Err(error) => return Ok(Flow::Done(error)),
+        },
+    };
+    let wait = Wait::Signal { mask: u64::MAX, only: Some(set), deadline };
+    Ok(if machine.signal_pending(call.tid, &wait) { Flow::PassThen(Exit::Note) } else { Flow::Block(wait) })
+}
+
+/// What the kernel says about a thread's signals.
+struct Masks {
+    pending: u64,
+    blocked: u64,
+    ignored: u64,
+    caught: u64,
+}
+
+fn status_masks(tid: i32) -> Option<Masks> {
+    let text = std::fs::read_to_string(format!("/proc/{tid}/status")).ok()?;
+    let field = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+        u64::from_str_radix(line.trim(), 16).ok()
+    };
+    Some(Masks {
+        pending: field("SigPnd:")? | field("ShdPnd:")?,
+        blocked: field("SigBlk:")?,
+        ignored: field("SigIgn:")?,
+        caught: field("SigCgt:")?,
+    })
+}
+
+impl Masks {
+    fn acting(&self, blocked: u64) -> u64 {
+        let ignored = self.ignored | IGNORED_BY_DEFAULT & !self.caught;
+        self.pending & !blocked & !ignored
+    }
+}
+
+impl Machine<'_> {
+    /// Whether a signal that ends this wait is pending.
+    pub(crate) fn signal_pending(&self, tid: i32, wait: &Wait) -> bool {
+        let Wait::Signal { mask, only, .. } = wait else { return false };
+        let Some(masks) = status_masks(tid) else { return true };
+        match only {
+            Some(set) => masks.pending & set != 0 || masks.acting(masks.blocked) != 0,
+            None => masks.acting(*mask) != 0,
+        }
+    }
+
+    /// Ends the emulated waits of a process that a pending signal would end.
+    pub(crate) fn interrupt(&mut self, tgid: i32) -> Result<(), WitnessError> {
+        for at in 0..self.tasks.len() {
+            if self.tasks[at].tgid != tgid {
+                continue;
+            }
+            let State::Waiting(wait) = &self.tasks[at].state else { continue };
+            if matches!(wait, Wait::Signal { .. }) {
+                continue;
+            }
+            let tid = self.tasks[at].tid;
+            let Some(masks) = status_masks(tid) else { continue };
+            let acting = masks.acting(masks.blocked);
+            if acting != 0 {
+                let restarts = self.process(tgid).restarting;
+                let first = 1u64 << acting.trailing_zeros();
+                self.interrupt_one(at, first & restarts != 0 && first & masks.caught != 0)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn interrupt_one(&mut self, at: usize, restart: bool) -> Result<(), WitnessError> {
+        let task = &mut self.tasks[at];
+        let State::Waiting(wait) = std::mem::replace(&mut task.state, State::Ready) else { return Ok(()) };
+        let restartable =
+            matches!(wait, Wait::Child { .. } | Wait::Descriptor { .. } | Wait::Lock { .. })
+                || matches!(wait, Wait::Futex { deadline: None, .. });
+        if let Wait::Sleep { deadline, remain } = wait {
+            super::time::write_remaining(task.tid, remain, deadline.saturating_sub(self.now));
+        }
+        let partial = task.long_write.take();
+        if let Some(long) = partial {
+            task.registers.rsi = long.original.rsi;
+            task.registers.rdx = long.original.rdx;
+        }
+        let done = partial.map_or(0, |long| long.done);
+        if done > 0 {
+            task.registers.rax = done;
+        } else if restart && restartable {
+            // Two bytes back lies the instruction itself: the kernel's own way to restart.
+            task.registers.rax = task.registers.orig_rax;
+            task.registers.rip -= 2;
+        } else {
+            task.registers.rax = (-i64::from(libc::EINTR)) as u64;
+        }
+        task.registers.orig_rax = u64::MAX;
+        let (tid, registers) = (task.tid, task.registers);
+        let line = std::mem::take(&mut task.line);
+        self.trace.add(&format!("{line} = interrupted"));
+        ptrace::set_registers(tid, &registers).map_err(WitnessError::sandbox("writing registers"))
+    }
+
+    /// Fires the real-time timers that are due.
+    pub(crate) fn fire_alarms(&mut self) -> Result<(), WitnessError> {
+        let now = self.now;
+        let due = |p: &super::task::Process| p.alarm.is_some_and(|(next, _)| next <= now);
+        let tgids: Vec<i32> = self.processes.iter().filter(|(_, p)| due(p)).map(|(tgid, _)| *tgid).collect();
+        for tgid in tgids {
+            let process = self.process(tgid);
+            process.alarm = process.alarm.and_then(|(next, every)| {
+                (every > 0).then(|| (next.saturating_add(every).max(now + 1), every))
+            });
+            let first = self.tasks.iter().find(|t| t.tgid == tgid && !t.is_gone()).map(|t| t.tid);
+            if let Some(tid) = first {
+                task::signal_thread(tgid, tid, libc::SIGALRM).map_err(WitnessError::sandbox("sending an alarm"))?;
+                let inner = self.process(tgid).inner;
+                self.trace.add(&format!("alarm {inner}"));
+                self.interrupt(tgid)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn next_alarm(&self) -> Option<u64> {
+        self.processes.values().filter_map(|process| process.alarm.map(|(next, _)| next)).min()
+    }
+}

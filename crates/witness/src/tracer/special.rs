@@ -1,0 +1,72 @@
+//! Files that the runner answers for itself: random devices and the process's own `/proc`.
+
+use super::Machine;
+use super::task::Call;
+use super::modules;
+
+/// A file that is not there but is answered for.
+pub(crate) enum Special {
+    /// With this text.
+    Text(Vec<u8>),
+    /// With random bytes without end.
+    Random,
+    /// It exists on every Linux, and is not modelled.
+    Unmodelled(String),
+}
+
+/// The rest of a path below the caller's own `/proc` folder.
+fn own_proc(machine: &mut Machine<'_>, call: Call, path: &str) -> Option<String> {
+    let rest = path.strip_prefix("/proc/")?;
+    let (first, rest) = rest.split_once('/').unwrap_or((rest, ""));
+    let own = first == "self" || first == "thread-self" || first == machine.process(call.tgid).inner.to_string();
+    own.then(|| {
+        let mut parts = rest.splitn(3, '/');
+        match (parts.next(), parts.next(), parts.next()) {
+            (Some("task"), Some(_), Some(inner)) => inner.to_owned(),
+            _ => rest.to_owned(),
+        }
+    })
+}
+
+/// What stands for the file at `path`, if the runner answers for it.
+pub(crate) fn find(machine: &mut Machine<'_>, call: Call, path: &[u8]) -> Option<Special> {
+    let path = std::str::from_utf8(path).ok()?;
+    if path == "/dev/urandom" || path == "/dev/random" {
+        return Some(Special::Random);
+    }
+    let name = own_proc(machine, call, path)?;
+    Some(match name.as_str() {
+        "maps" => Special::Text(modules::maps_text(call.tid)),
+        "cgroup" => Special::Text(b"0::/\n".to_vec()),
+        "comm" => Special::Text(b"witness\n".to_vec()),
+        "cmdline" => Special::Text(machine.setup.command_line.clone()),
+        "environ" | "mountinfo" | "mounts" | "limits" | "oom_score_adj" | "auxv" | "loginuid" => return None,
+        "exe" | "fd" | "" | "task" => return None,
+        other => Special::Unmodelled(format!("/proc/self/{other}")),
+    })
+}
+
+/// The target of a link that the runner answers for: none inside where it leads nowhere.
+pub(crate) fn link(machine: &mut Machine<'_>, call: Call, path: &[u8]) -> Option<Option<String>> {
+    let path = std::str::from_utf8(path).ok()?;
+    if path == "/proc/self" {
+        return Some(Some(machine.process(call.tgid).inner.to_string()));
+    }
+    let name = own_proc(machine, call, path)?;
+    let real = match name.as_str() {
+        "exe" => return Some(Some(machine.process(call.tgid).executable.clone())),
+        "cwd" => std::fs::read_link(format!("/proc/{}/cwd", call.tid)),
+        "root" => return Some(Some("/".to_owned())),
+        name => {
+            let fd: i32 = name.strip_prefix("fd/")?.parse().ok()?;
+            std::fs::read_link(format!("/proc/{}/fd/{fd}", call.tgid))
+        }
+    };
+    let Ok(real) = real else { return Some(None) };
+    // Numbers of pipes and sockets are the kernel's own.
+    let text = real.to_string_lossy();
+    Some(Some(match text.split_once(":[") {
+        Some((kind, _)) => format!("{kind}:[1]"),
+        None => text.into_owned(),
+    }))
+}

@@ -1,0 +1,154 @@
+//! File metadata with everything taken out that differs between hosts.
+
+use super::Machine;
+use super::task::{Call, Exit, Flow};
+use super::time::REAL_START;
+use crate::error::WitnessError;
+use crate::sys::child::INSIDE_ID;
+use crate::sys::memory;
+
+type Handled = Result<Flow, WitnessError>;
+
+/// Device numbers inside: of files, and of `/dev/urandom`.
+const DEVICE: u64 = 1;
+const RANDOM_DEVICE: (u64, u64) = (1, 9);
+const BLOCK: u64 = 4096;
+const SECTOR: u64 = 512;
+const DIRECTORY_SIZE: u64 = 4096;
+
+pub(super) fn stat(_: &mut Machine<'_>, call: Call) -> Handled {
+    Ok(Flow::PassThen(Exit::Stat { address: call.args[1] }))
+}
+
+pub(super) fn fstat(_: &mut Machine<'_>, call: Call) -> Handled {
+    Ok(Flow::PassThen(Exit::Stat { address: call.args[1] }))
+}
+
+pub(super) fn stat_at(_: &mut Machine<'_>, call: Call) -> Handled {
+    Ok(Flow::PassThen(Exit::Stat { address: call.args[2] }))
+}
+
+pub(super) fn statx(_: &mut Machine<'_>, call: Call) -> Handled {
+    Ok(Flow::PassThen(Exit::Statx { address: call.args[4] }))
+}
+
+/// Every file system looks like one of 4 GiB, half of it free.
+pub(super) fn statfs(_: &mut Machine<'_>, call: Call) -> Handled {
+    const TMPFS_MAGIC: u64 = 0x0102_1994;
+    const BLOCKS: u64 = 1 << 20;
+    const NAME_MAX: u64 = 255;
+    let words =
+        [TMPFS_MAGIC, BLOCK, BLOCKS, BLOCKS / 2, BLOCKS / 2, BLOCKS, BLOCKS / 2, 0, NAME_MAX, BLOCK, 0];
+    let mut bytes = [0u8; 120];
+    for (at, word) in words.iter().enumerate() {
+        bytes[at * 8..][..8].copy_from_slice(&word.to_le_bytes());
+    }
+    Ok(super::time::give(call.tid, call.args[1], &bytes, 0))
+}
+
+struct Seen {
+    device: u64,
+    inode: u64,
+    mode: u32,
+    size: u64,
+}
+
+struct Shown {
+    inode: u64,
+    mode: u32,
+    size: u64,
+    blocks: u64,
+    rdev: Option<(u64, u64)>,
+}
+
+impl Machine<'_> {
+    fn normalised(&mut self, seen: &Seen) -> Shown {
+        let key = (seen.device, seen.inode);
+        let next = self.inodes.len() as u64 + 1;
+        let inode = *self.inodes.entry(key).or_insert(next);
+        let kind = seen.mode & libc::S_IFMT;
+        let mut shown = Shown { inode, mode: seen.mode, size: seen.size, blocks: seen.size.div_ceil(SECTOR), rdev: None };
+        if self.random_files.contains(&key) {
+            shown.mode = libc::S_IFCHR | 0o666;
+            shown.rdev = Some(RANDOM_DEVICE);
+            shown.size = 0;
+        } else if kind == libc::S_IFDIR {
+            shown.size = DIRECTORY_SIZE;
+            shown.blocks = DIRECTORY_SIZE / SECTOR;
+        } else if kind == libc::S_IFREG && self.root_device.is_some_and(|root| root != seen.device) && !self.is_own_file(key) {
+            // Shown in place from the host: its mode there is not the capsule's.
+            shown.mode = kind | if seen.mode & 0o111 != 0 { 0o555 } else { 0o444 };
+        }
+        shown
+    }
+
+    fn is_own_file(&self, key: (u64, u64)) -> bool {
+        self.output_files.contains(&key) || self.memory_device == Some(key.0)
+    }
+
+    /// Rewrites a `struct stat` in place; what the trace says about it.
+    pub(crate) fn normalise_stat(&mut self, tid: i32, address: u64) -> String {
+        let mut bytes = [0u8; 144];
+        if memory::read(tid, address, &mut bytes).is_err() {
+            return String::new();
+        }
+        let word = |at: usize| u64::from_le_bytes(std::array::from_fn(|i| bytes[at + i]));
+        let mode = u32::from_le_bytes(std::array::from_fn(|i| bytes[24 + i]));
+        let seen = Seen { device: word(0), inode: word(8), mode, size: word(48) };
+        let shown = self.normalised(&seen);
+        let rdev = shown.rdev.map_or(word(40), |(major, minor)| major << 8 | minor);
+        let ids = u64::from(INSIDE_ID) | u64::from(INSIDE_ID) << 32;
+        let seconds = REAL_START / 1_000_000_000;
+        let is_directory = shown.mode & libc::S_IFMT == libc::S_IFDIR;
+        let links = if is_directory { 2 } else { word(16) };
+        let fields = [
+            (0, DEVICE), (8, shown.inode), (16, links), (40, rdev), (48, shown.size), (56, BLOCK),
+            (64, shown.blocks), (72, seconds), (80, 0), (88, seconds), (96, 0), (104, seconds), (112, 0),
+        ];
+        for (at, value) in fields {
+            bytes[at..at + 8].copy_from_slice(&value.to_le_bytes());
+        }
+        bytes[24..28].copy_from_slice(&shown.mode.to_le_bytes());
+        bytes[28..36].copy_from_slice(&ids.to_le_bytes());
+        let _ = memory::write(tid, address, &bytes);
+        format!(" mode {:o} size {} inode {}", shown.mode, shown.size, shown.inode)
+    }
+
+    /// Rewrites a `struct statx` in place; what the trace says about it.
+    pub(crate) fn normalise_statx(&mut self, tid: i32, address: u64) -> String {
+        const BASIC_STATS: u32 = 0x7ff;
+        let mut bytes = [0u8; 256];
+        if memory::read(tid, address, &mut bytes).is_err() {
+            return String::new();
+        }
+        let word = |at: usize| u64::from_le_bytes(std::array::from_fn(|i| bytes[at + i]));
+        let half = |at: usize| u32::from_le_bytes(std::array::from_fn(|i| bytes[at + i]));
+        let mode = u32::from(u16::from_le_bytes([bytes[28], bytes[29]]));
+        // The device in the kernel's encoding for `struct stat`, so that both agree on one file.
+        let device = libc::makedev(half(136), half(140));
+        let seen = Seen { device, inode: word(32), mode, size: word(40) };
+        let shown = self.normalised(&seen);
+        let links = if shown.mode & libc::S_IFMT == libc::S_IFDIR { 2 } else { half(16) };
+        let rdev = shown.rdev.unwrap_or((half(128).into(), half(132).into()));
+        let mut out = [0u8; 256];
+        let seconds = (REAL_START / 1_000_000_000).to_le_bytes();
+        let mut put = |at: usize, value: &[u8]| out[at..at + value.len()].copy_from_slice(value);
+        put(0, &BASIC_STATS.to_le_bytes());
+        put(4, &(BLOCK as u32).to_le_bytes());
+        put(16, &links.to_le_bytes());
+        put(20, &INSIDE_ID.to_le_bytes());
+        put(24, &INSIDE_ID.to_le_bytes());
+        put(28, &(shown.mode as u16).to_le_bytes());
+        put(32, &shown.inode.to_le_bytes());
+        put(40, &shown.size.to_le_bytes());
+        put(48, &shown.blocks.to_le_bytes());
+        for at in [64, 96, 112] {
+            put(at, &seconds);
+        }
+        put(128, &(rdev.0 as u32).to_le_bytes());
+        put(132, &(rdev.1 as u32).to_le_bytes());
+        put(140, &(DEVICE as u32).to_le_bytes());
+        let _ = memory::write(tid, address, &out);
+        format!(" mode {:o} size {} inode {}", shown.mode, shown.size, shown.inode)
+    }
+}

@@ -1,0 +1,237 @@
+//! Threads and processes of a run as the tracer sees them.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::sys::ptrace::Registers;
+use crate::sys::task::PidFd;
+
+/// A traced call at its entry.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Call {
+    /// The thread's place in [`super::Machine::tasks`].
+    pub task: usize,
+    pub tid: i32,
+    pub tgid: i32,
+    pub nr: i64,
+    pub args: [u64; 6],
+}
+
+/// What is to become of a call.
+#[derive(Debug)]
+pub(crate) enum Flow {
+    /// The kernel does it; nobody looks at the result.
+    Pass,
+    /// The kernel does it; the result is looked at.
+    PassThen(Exit),
+    /// The tracer has done it, with this result.
+    Done(i64),
+    /// The same, and another thread may run.
+    Yield(i64),
+    /// It would block.
+    Block(Wait),
+    /// The run ends here.
+    End(crate::Ending),
+}
+
+/// What to do at the end of a call that the kernel does.
+#[derive(Clone, Debug)]
+pub(crate) enum Exit {
+    /// Note the result.
+    Note,
+    /// Note the result as an address.
+    Address,
+    /// Note the bytes that were filled in.
+    Fill { address: u64 },
+    /// Note the file.
+    Open,
+    /// A descriptor now means something else, or nothing.
+    Forget { first: u32, last: u32 },
+    /// Normalise a `struct stat`.
+    Stat { address: u64 },
+    /// Normalise a `struct statx`.
+    Statx { address: u64 },
+    /// Fill a nameless file that stands for a special one.
+    Special(Vec<u8>),
+    /// The same, and remember that it gives random bytes.
+    RandomDevice,
+    /// A chunk of a long blocking write.
+    Write,
+    /// Bytes may have gone to an output.
+    Output,
+    /// A child may have been reaped.
+    Reaped,
+    /// A signal may have been sent.
+    Sent { pid: i32, signal: i32 },
+    /// Put changed argument registers back.
+    Restore { rdx: u64, r10: u64 },
+    /// A lock that may not wait.
+    Lock,
+    /// A mapping: the descriptor mapped executable, if one is.
+    Mapped { file: Option<i32>, generated: bool },
+}
+
+/// What a blocked thread waits for.
+#[derive(Clone, Debug)]
+pub(crate) enum Wait {
+    /// A futex at a key.
+    Futex { key: FutexKey, mask: u32, deadline: Option<u64> },
+    /// Time alone.
+    Sleep { deadline: u64, remain: u64 },
+    /// A descriptor, for `poll`'s events.
+    Descriptor { fd: i32, events: i16, deadline: Option<u64>, then: Exit },
+    /// The descriptors of the call's own arguments.
+    Set { deadline: Option<u64> },
+    /// A file lock.
+    Lock { fd: i32, operation: i32 },
+    /// A child's end; `pid` as `wait4` takes it.
+    Child { pid: i32 },
+    /// A signal that is not in the mask (or, for `sigtimedwait`, one in the set).
+    Signal { mask: u64, only: Option<u64>, deadline: Option<u64> },
+}
+
+impl Wait {
+    pub(crate) fn deadline(&self) -> Option<u64> {
+        match self {
+            Self::Sleep { deadline, .. } => Some(*deadline),
+            Self::Futex { deadline, .. }
+            | Self::Descriptor { deadline, .. }
+            | Self::Set { deadline }
+            | Self::Signal { deadline, .. } => *deadline,
+            Self::Lock { .. } | Self::Child { .. } => None,
+        }
+    }
+}
+
+/// What a futex is: a word of an address space, or of a file that several share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum FutexKey {
+    /// Of one process alone.
+    Private { tgid: i32, address: u64 },
+    /// Of a shared mapping: device, inode, offset.
+    Shared { device: u64, inode: u64, offset: u64 },
+}
+
+/// Whether a thread can run.
+#[derive(Clone, Debug)]
+pub(crate) enum State {
+    /// Stopped and able to go on.
+    Ready,
+    /// Stopped at the entry of a call that would block.
+    Waiting(Wait),
+    /// Stopped until its vfork child lets go of its memory.
+    VforkParent { child: i32 },
+    /// A first thread that has ended before the others.
+    EndedLeader,
+    /// Ended and waited for.
+    Gone,
+}
+
+/// A long blocking write under way.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LongWrite {
+    pub original: Registers,
+    pub done: u64,
+}
+
+/// One thread.
+pub(crate) struct Task {
+    pub tid: i32,
+    pub tgid: i32,
+    pub index: u32,
+    pub state: State,
+    /// At the entry of the call under way.
+    pub registers: Registers,
+    /// To deliver when it goes on.
+    pub signal: i32,
+    /// The call under way, when its end is looked at.
+    pub exit: Option<Exit>,
+    /// What the trace will say about it.
+    pub line: String,
+    /// While recording, the absolute paths of its arguments.
+    pub paths: Vec<String>,
+    pub clear_tid: u64,
+    pub child_clear_tid: u64,
+    pub clock_streak: u32,
+    pub long_write: Option<LongWrite>,
+    /// The call under way ends the whole process.
+    pub ending_process: bool,
+    /// The deadline of the interrupted wait that the call under way resumes.
+    pub restarted_deadline: Option<u64>,
+}
+
+/// What the tracer knows about a descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Never blocks.
+    Plain,
+    /// One of the run's outputs.
+    Output,
+    /// May block: pipe, socket, eventfd.
+    Stream,
+    /// Stands for `/dev/urandom`.
+    Random,
+}
+
+/// A directory being listed.
+#[derive(Clone, Debug)]
+pub(crate) struct Listing {
+    pub entries: Vec<Vec<u8>>,
+    pub next: usize,
+    pub end: i64,
+}
+
+/// Where a process stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Life {
+    Alive,
+    /// Ended, its parent has not looked yet.
+    Ended,
+    /// Forgotten by the kernel too.
+    Reaped,
+}
+
+/// One process.
+pub(crate) struct Process {
+    pub parent: i32,
+    /// Its id inside.
+    pub inner: i32,
+    pub handle: std::sync::Arc<PidFd>,
+    pub life: Life,
+    pub kinds: HashMap<i32, Kind>,
+    pub listings: HashMap<i32, Listing>,
+    /// Signals whose handlers restart calls, by bit.
+    pub restarting: u64,
+    /// Breakpoints still planted: address and the byte that was there.
+    pub planted: BTreeMap<u64, u8>,
+    /// What the first entry of `planted` is relative to.
+    pub bias: u64,
+    pub executable: String,
+    /// The virtual times of the real-time timer: next and every.
+    pub alarm: Option<(u64, u64)>,
+}
+
+impl Task {
+    pub(crate) fn new(tid: i32, tgid: i32, index: u32) -> Self {
+        Self {
+            tid,
+            tgid,
+            index,
+            state: State::Ready,
+            registers: crate::sys::ptrace::no_registers(),
+            signal: 0,
+            exit: None,
+            line: String::new(),
+            paths: Vec::new(),
+            clear_tid: 0,
+            child_clear_tid: 0,
+            clock_streak: 0,
+            long_write: None,
+            ending_process: false,
+            restarted_deadline: None,
+        }
+    }
+
+    pub(crate) fn is_gone(&self) -> bool {
+        matches!(self.state, State::Gone)
+    }
+}

@@ -1,0 +1,233 @@
+//! Stacks of a stopped thread, by each module's own unwind tables; frame pointers where there are none.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use assay_binary::{Address, DebugId, Frame, ModuleId};
+use framehop::x86_64::{CacheX86_64, UnwindRegsX86_64, UnwinderX86_64};
+use framehop::{ExplicitModuleSectionInfo, FrameAddress, Module, Unwinder};
+use object::{Object, ObjectSection, ObjectSegment, ObjectSymbol};
+
+use super::modules::{is_file, mappings};
+use crate::report::{INNER_FRAMES, OUTER_FRAMES};
+use crate::sys::memory;
+use crate::sys::ptrace::Registers;
+
+/// Most frames walked of one stack.
+const MAX_WALK: u64 = 2_000_000;
+/// Stack memory is read in pieces of this size.
+const WINDOW: usize = 16 * 1024;
+/// Most functions kept of one module.
+const MAX_SYMBOLS: usize = 1_000_000;
+
+/// What unwinding and naming need of one file.
+pub(crate) struct Image {
+    pub id: ModuleId,
+    pub entry: u64,
+    /// (offset in the file, address) of each loaded segment.
+    segments: Vec<(u64, u64, u64)>,
+    text: Option<(u64, u64)>,
+    eh_frame: Option<(u64, Arc<[u8]>)>,
+    eh_frame_header: Option<(u64, Arc<[u8]>)>,
+    /// (address, size, name), sorted.
+    symbols: Vec<(u64, u64, String)>,
+}
+
+impl Image {
+    /// Reads a file; whatever it lacks is left out.
+    pub(crate) fn read(path: &str, data: &[u8]) -> Self {
+        let mut image = Self {
+            id: ModuleId { path: path.to_owned(), debug_id: None },
+            entry: 0,
+            segments: Vec::new(),
+            text: None,
+            eh_frame: None,
+            eh_frame_header: None,
+            symbols: Vec::new(),
+        };
+        let Ok(file) = object::read::elf::ElfFile64::<object::Endianness>::parse(data) else { return image };
+        let build_id = file.build_id().ok().flatten();
+        image.id.debug_id =
+            build_id.map(|id| DebugId(id.iter().map(|byte| format!("{byte:02x}")).collect()));
+        image.entry = file.entry();
+        image.segments = file
+            .segments()
+            .map(|segment| (segment.file_range().0, segment.address(), segment.file_range().1))
+            .collect();
+        let section = |name: &str| file.section_by_name(name);
+        let bytes = |name: &str| {
+            let section = section(name)?;
+            Some((section.address(), Arc::from(section.data().ok()?)))
+        };
+        image.text = section(".text").map(|text| (text.address(), text.size()));
+        image.eh_frame = bytes(".eh_frame");
+        image.eh_frame_header = bytes(".eh_frame_hdr");
+        image.symbols = file
+            .symbols()
+            .chain(file.dynamic_symbols())
+            .filter(|symbol| symbol.kind() == object::SymbolKind::Text && symbol.address() != 0)
+            .filter_map(|symbol| Some((symbol.address(), symbol.size(), symbol.name().ok()?.to_owned())))
+            .take(MAX_SYMBOLS)
+            .collect();
+        image.symbols.sort();
+        image
+    }
+
+    /// The address in the file of a byte at an offset in the file.
+    fn address_of(&self, offset: u64) -> Option<u64> {
+        let segment = self.segments.iter().find(|(from, _, size)| {
+            // Mappings begin at whole pages, a little before the segment's own first byte.
+            *from & !0xfff <= offset && offset < from + size
+        })?;
+        Some(segment.1.wrapping_sub(segment.0).wrapping_add(offset))
+    }
+
+    fn symbol(&self, address: u64) -> Option<&str> {
+        let next = self.symbols.partition_point(|(start, _, _)| *start <= address);
+        let mut best = None;
+        for (start, size, name) in self.symbols[..next].iter().rev().take(16) {
+            if address < start + size {
+                return Some(name);
+            }
+            if *size == 0 && best.is_none() {
+                best = Some(name.as_str());
+            }
+        }
+        best
+    }
+}
+
+/// Images by path, read once.
+#[derive(Default)]
+pub(crate) struct Modules(BTreeMap<String, Arc<Image>>);
+
+impl Modules {
+    pub(crate) fn image(&mut self, path: &str, read: &dyn Fn(&str) -> Option<Vec<u8>>) -> Arc<Image> {
+        if let Some(image) = self.0.get(path) {
+            return Arc::clone(image);
+        }
+        let image = Arc::new(Image::read(path, &read(path).unwrap_or_default()));
+        self.0.insert(path.to_owned(), Arc::clone(&image));
+        image
+    }
+}
+
+/// A module where it is mapped.
+struct Loaded {
+    start: u64,
+    end: u64,
+    bias: u64,
+    image: Arc<Image>,
+}
+
+/// All modules of a process where they are mapped.
+pub(crate) struct Space(Vec<Loaded>);
+
+impl Space {
+    pub(crate) fn of(tid: i32, modules: &mut Modules, read: &dyn Fn(&str) -> Option<Vec<u8>>) -> Self {
+        let mut loaded: Vec<Loaded> = Vec::new();
+        let all = mappings(tid);
+        for mapping in all.iter().filter(|m| m.executable && is_file(&m.path)) {
+            let image = modules.image(&mapping.path, read);
+            let Some(address) = image.address_of(mapping.offset) else { continue };
+            let bias = mapping.start.wrapping_sub(address);
+            let same = |m: &&super::modules::Mapping| m.path == mapping.path;
+            let start = all.iter().filter(same).map(|m| m.start).min().unwrap_or(mapping.start);
+            let end = all.iter().filter(same).map(|m| m.end).max().unwrap_or(mapping.end);
+            match loaded.iter_mut().find(|l| l.image.id.path == mapping.path && l.bias == bias) {
+                Some(known) => known.end = known.end.max(mapping.end),
+                None => loaded.push(Loaded { start, end, bias, image }),
+            }
+        }
+        Self(loaded)
+    }
+
+    /// The frame at an address; return addresses are looked up one byte earlier.
+    pub(crate) fn frame(&self, address: u64, lookup: u64) -> Frame {
+        let found = self.0.iter().find(|l| l.start <= lookup && lookup < l.end);
+        match found {
+            None => Frame { module: None, offset: Address(address), symbol: None },
+            Some(l) => Frame {
+                module: Some(l.image.id.clone()),
+                offset: Address(address.wrapping_sub(l.bias)),
+                symbol: l.image.symbol(lookup.wrapping_sub(l.bias)).map(str::to_owned),
+            },
+        }
+    }
+
+    /// The stack, both ends kept, and how many frames lie between them.
+    pub(crate) fn stack(&self, tid: i32, registers: &Registers) -> (Vec<Frame>, u64) {
+        let mut unwinder: UnwinderX86_64<Arc<[u8]>> = UnwinderX86_64::new();
+        for loaded in &self.0 {
+            unwinder.add_module(loaded.module());
+        }
+        let mut cache = CacheX86_64::<_>::new();
+        let mut stack = StackReader { tid, from: 0, bytes: Vec::new() };
+        let mut read = |address: u64| stack.word(address).ok_or(());
+        let start = UnwindRegsX86_64::new(registers.rip, registers.rsp, registers.rbp);
+        let mut frames = unwinder.iter_frames(registers.rip, start, &mut cache, &mut read);
+        let (mut inner, mut outer, mut omitted) = (Vec::new(), VecDeque::new(), 0u64);
+        let mut walked = 0;
+        while let Ok(Some(frame)) = frames.next() {
+            if inner.len() < INNER_FRAMES {
+                inner.push(frame);
+            } else {
+                outer.push_back(frame);
+                if outer.len() > OUTER_FRAMES {
+                    outer.pop_front();
+                    omitted += 1;
+                }
+            }
+            walked += 1;
+            if walked >= MAX_WALK {
+                break;
+            }
+        }
+        if inner.len() == 1
+            && self.frame(registers.rip, registers.rip).module.is_none()
+            && let Some(caller) = FrameAddress::from_return_address(memory::read_u64(tid, registers.rsp).unwrap_or(0))
+        {
+            // A call to nowhere: what called is on top of the stack.
+            inner.push(caller);
+        }
+        let name = |frame: FrameAddress| self.frame(frame.address(), frame.address_for_lookup());
+        (inner.into_iter().chain(outer).map(name).collect(), omitted)
+    }
+}
+
+impl Loaded {
+    fn module(&self) -> Module<Arc<[u8]>> {
+        let image = &self.image;
+        let sections = ExplicitModuleSectionInfo {
+            base_svma: self.start.wrapping_sub(self.bias),
+            text_svma: image.text.map(|(address, size)| address..address + size),
+            eh_frame_svma: image.eh_frame.as_ref().map(|(at, data)| *at..at + data.len() as u64),
+            eh_frame: image.eh_frame.as_ref().map(|(_, data)| Arc::clone(data)),
+            eh_frame_hdr_svma: image.eh_frame_header.as_ref().map(|(at, data)| *at..at + data.len() as u64),
+            eh_frame_hdr: image.eh_frame_header.as_ref().map(|(_, data)| Arc::clone(data)),
+            ..Default::default()
+        };
+        Module::new(image.id.path.clone(), self.start..self.end, self.start, sections)
+    }
+}
+
+/// Words of stack memory, read a window at a time.
+struct StackReader {
+    tid: i32,
+    from: u64,
+    bytes: Vec<u8>,
+}
+
+impl StackReader {
+    fn word(&mut self, address: u64) -> Option<u64> {
+        if address < self.from || address + 8 > self.from + self.bytes.len() as u64 {
+            let mut window = vec![0; WINDOW];
+            let got = memory::read_some(self.tid, address, &mut window).ok()?;
+            window.truncate(got);
+            (self.from, self.bytes) = (address, window);
+        }
+        let at = (address - self.from) as usize;
+        let word = self.bytes.get(at..at + 8)?;
+        Some(u64::from_le_bytes(word.try_into().ok()?))
+    }
+}
