@@ -1,1 +1,21 @@
-//! placeholder
+//! The HTTP API and the console.
+//!
+//! # Design constraints
+//! - No decision is made here; everything the console shows, the API answers.
+//! - Only this room knows status codes. Every error is problem+json (RFC 9457) with a stable `code`.
+//! - The command line with an embedded store calls this router in-process, so there is one code path.
+
+mod api;
+mod app;
+mod auth;
+mod console;
+mod metrics;
+mod openapi;
+mod problem;
+mod serve;
+
+pub use app::{App, router};
+pub use auth::Access;
+pub use openapi::openapi;
+pub use problem::{Category, PROBLEM_CONTENT_TYPE, Problem};
+pub use serve::{ServeError, serve};
