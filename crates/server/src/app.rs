@@ -1,6 +1,5 @@
 //! The router and what its handlers share.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 

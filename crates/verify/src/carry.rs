@@ -66,7 +66,7 @@ impl Verifier {
         let a = self.store().blobs().get_content(tenant, &run.artifact).await?;
         let b = self.store().blobs().get_content(tenant, &asked.target.digest).await?;
         let executed = run.executed.clone();
-        let proven = tokio::task::spawn_blocking(move || assay_delta::prove(&a, &b, &Executed::Units(executed)))
+        let proven = tokio::task::spawn_blocking(move || assay_delta::prove(&a, &b, Executed::Units(&executed)))
             .await
             .map_err(|_| crate::VerifyError::Stopped)?;
         Ok(proven.map_err(|refusals| refusals.iter().map(|refusal| sql::word(&refusal.reason)).collect()))

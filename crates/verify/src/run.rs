@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::observation::Observation;
 
 /// One replay's result, kept as a blob.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StoredRun {
     /// The witness.

@@ -392,7 +392,7 @@ impl Verifier {
             let bytes = subject.as_ref().and_then(|path| std::fs::read(path).ok()).unwrap_or_default();
             let image = Image::parse(&bytes).ok();
             let coverage = image.as_ref().map(|image| plan(&path, image)).into_iter().collect();
-            let substitutions: BTreeMap<String, PathBuf> = tenant_file.into_iter().map(|file| (role, file)).collect();
+            let substitutions: BTreeMap<String, PathBuf> = tenant_file.map(|file| (role, file)).into_iter().collect();
             let request = ReplayRequest { substitutions, layout, coverage, keep_trace: None };
             let report = assay_witness::replay(&capsule, &files, &request, &host)?;
             let milliseconds = started.elapsed().as_secs_f64() * 1000.0;
@@ -438,8 +438,8 @@ fn plan(path: &str, image: &Image<'_>) -> CoveragePlan {
     let map = CodeMap::build(image);
     let entries = map.units().iter().flat_map(|unit| unit.entries.iter().map(|entry| entry.address)).collect();
     let traps = map.gaps().iter().map(|gap| gap.start.0..gap.end.0).collect();
-    let watch = image.symbols().iter().filter(|symbol| symbol.name == "rust_panic").map(|s| s.address).collect();
-    CoveragePlan { path: path.to_owned(), entries, traps, watch }
+    
+    CoveragePlan { path: path.to_owned(), entries, traps }
 }
 
 fn compare(id: Sha256, n: u32, fixed: &[Timed], moved: &[Timed], row: &WitnessRow) -> CheckOutcome {
