@@ -1,0 +1,392 @@
+//! The command line.
+
+use std::io::IsTerminal as _;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Release control with evidence that can be re-run.
+#[derive(Debug, Parser)]
+#[command(name = "assay", version = env!("ASSAY_VERSION"), max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Global {
+    /// Folder of the embedded store [default: ~/.local/share/assay]
+    #[arg(long, global = true, env = "ASSAY_DATA", value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Database of the store, postgres://... [default: SQLite in the data folder]
+    #[arg(long, global = true, env = "ASSAY_DATABASE", value_name = "URL", hide_env_values = true)]
+    pub database: Option<String>,
+    /// Blob store, s3://bucket/prefix or file:///folder [default: a folder in the data folder]
+    #[arg(long, global = true, env = "ASSAY_BLOBS", value_name = "URL", hide_env_values = true)]
+    pub blobs: Option<String>,
+    /// Talk to this server instead of the embedded store
+    #[arg(long, global = true, env = "ASSAY_SERVER", value_name = "URL")]
+    pub server: Option<String>,
+    /// Token for --server
+    #[arg(long, global = true, env = "ASSAY_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    pub token: Option<String>,
+    /// Tenant of the embedded store
+    #[arg(long, global = true, env = "ASSAY_TENANT", value_name = "NAME", default_value = "default")]
+    pub tenant: String,
+    /// Signing key file [default: keys/signing.key in the data folder; ASSAY_SIGNING_KEY holds a key itself]
+    #[arg(long, global = true, env = "ASSAY_KEY", value_name = "FILE")]
+    pub key: Option<PathBuf>,
+    /// Print one JSON document
+    #[arg(long, global = true, env = "ASSAY_JSON", value_parser = clap::builder::FalseyValueParser::new(), num_args = 0, default_missing_value = "true")]
+    pub json: bool,
+    /// Print data only
+    #[arg(long, global = true)]
+    pub quiet: bool,
+    /// Say more; twice for debugging
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Print no colours (NO_COLOR is honoured too)
+    #[arg(long, global = true)]
+    pub no_color: bool,
+}
+
+impl Global {
+    /// Whether talk on stderr may have colours.
+    pub fn colour(&self) -> bool {
+        let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        !self.no_color && wanted && std::io::stderr().is_terminal()
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve the API and the console
+    Serve(Serve),
+    /// Record, check and replay micro-witnesses
+    #[command(subcommand)]
+    Witness(Witness),
+    /// Define and look at incidents
+    #[command(subcommand)]
+    Incident(Incident),
+    /// Read, normalise, fingerprint and match stack traces
+    #[command(subcommand)]
+    Stack(Stack),
+    /// Index binaries, compare them, prove what did not change
+    #[command(subcommand)]
+    Delta(Delta),
+    /// Name sets of artifacts
+    #[command(subcommand)]
+    Release(Release),
+    /// Verify a release against every known incident, and decide
+    Verify(Verify),
+    /// Explain and re-evaluate decisions
+    #[command(subcommand)]
+    Gate(Gate),
+    /// Look at and verify the transparency log
+    #[command(subcommand)]
+    Log(Log),
+    /// Hand over the evidence of a release, and verify it offline
+    #[command(subcommand)]
+    Evidence(Evidence),
+    /// Make and revoke API tokens
+    #[command(subcommand)]
+    Token(Token),
+    /// Make and show signing keys
+    #[command(subcommand)]
+    Key(Key),
+    /// Check what this machine can do
+    Doctor,
+    /// Print shell completions
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// Address to listen on; port 0 chooses one and prints it
+    #[arg(long, default_value = "127.0.0.1:7878", env = "ASSAY_LISTEN", value_name = "ADDR:PORT")]
+    pub listen: SocketAddr,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Witness {
+    /// Run a command once and keep it as a closed capsule
+    Record(Record),
+    /// Replay a witness several times and admit it if all replays agree
+    Check {
+        /// The witness's id
+        witness: String,
+        /// Replays; a third, at least three, load everything elsewhere
+        #[arg(short = 'n', long = "replays", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        replays: u32,
+    },
+    /// Replay a witness, on another build if one is given
+    Replay {
+        /// The witness's id
+        witness: String,
+        /// Put this file in the place of the role
+        #[arg(long, value_name = "ROLE=PATH")]
+        subject: Vec<String>,
+    },
+    /// Show a witness and its capsule
+    Show {
+        /// The witness's id
+        witness: String,
+    },
+    /// Write a witness's capsule as one OCI layout archive
+    Export {
+        /// The witness's id
+        witness: String,
+        /// The file to write
+        #[arg(short, long, value_name = "FILE")]
+        output: PathBuf,
+    },
+    /// Take in a capsule archive as a witness of an incident
+    Import {
+        /// The archive
+        file: PathBuf,
+        /// The incident it shows, defined already
+        #[arg(long, value_name = "ID")]
+        incident: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Record {
+    /// The incident that the command shows
+    #[arg(long, value_name = "ID")]
+    pub incident: String,
+    /// The artifact under test [default: the command itself, its file name being the role]
+    #[arg(long, value_name = "[ROLE=]PATH")]
+    pub subject: Vec<String>,
+    /// What the run shows, key=value; proposed from the run if not given and the incident is new
+    #[arg(long, value_name = "SPEC")]
+    pub expect: Vec<String>,
+    /// What a fixed build shows, key=value
+    #[arg(long, value_name = "SPEC")]
+    pub expect_fixed: Vec<String>,
+    /// File for the standard input; `-` takes this program's own
+    #[arg(long, value_name = "FILE")]
+    pub stdin: Option<PathBuf>,
+    /// Variable of the environment, which is otherwise empty but for PATH, LANG and HOME
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub env: Vec<String>,
+    /// Package whose code fails, for a new incident
+    #[arg(long, value_name = "NAME", default_value = "")]
+    pub package: String,
+    /// The failure is undefined behaviour (such a witness is never carried over), for a new incident
+    #[arg(long)]
+    pub undefined_behaviour: bool,
+    /// Only run and say what was seen; keep nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// The command
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub command: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Incident {
+    /// List incidents
+    List,
+    /// Show an incident with its witnesses and verdicts
+    Show {
+        /// Its id or an alias
+        id: String,
+    },
+    /// Define incidents from incident.toml files
+    Define {
+        /// The files
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Stack {
+    /// Read a trace as a tool printed it
+    Parse(TraceFile),
+    /// Read a trace and strip what tools and compilers add
+    Normalize(TraceFile),
+    /// Fingerprint a trace
+    Fingerprint(TraceFile),
+    /// Find the incidents that a trace looks like
+    Match {
+        #[command(flatten)]
+        file: TraceFile,
+        /// How many to show
+        #[arg(long, default_value_t = 5)]
+        limit: usize,
+    },
+    /// Show the captured stacks of an incident
+    Explain {
+        /// Its id or an alias
+        incident: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TraceFile {
+    /// The file; `-` for standard input
+    pub file: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Delta {
+    /// Index binaries
+    Index {
+        /// The files
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Say what really changed between two binaries
+    Diff {
+        /// The earlier file
+        a: PathBuf,
+        /// The later file
+        b: PathBuf,
+    },
+    /// Prove that every function of A is unchanged in B
+    Prove {
+        /// The earlier file
+        a: PathBuf,
+        /// The later file
+        b: PathBuf,
+        /// Where to write the proof
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// Check a proof from the two files alone
+    Check {
+        /// The proof
+        proof: PathBuf,
+        /// The earlier file
+        a: PathBuf,
+        /// The later file
+        b: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Release {
+    /// Create a release
+    Create {
+        /// Its name
+        name: String,
+        /// An artifact; the role is the file's name unless given
+        #[arg(long, required = true, value_name = "[ROLE=]PATH", num_args = 1..)]
+        artifact: Vec<String>,
+    },
+    /// List releases
+    List,
+    /// Show a release and its decisions
+    Show {
+        /// Its name
+        name: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    /// The release
+    pub release: String,
+    /// Try runs of this release's artifacts first for carry-over
+    #[arg(long, value_name = "RELEASE")]
+    pub baseline: Option<String>,
+    /// The policy file [default: the built-in policy]
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// Also write a JUnit report
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// Also write a SARIF log
+    #[arg(long, value_name = "FILE")]
+    pub sarif: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Gate {
+    /// Print each rule of a decision with the evidence it used
+    Explain {
+        /// The decision's id or statement, or a release's name for its newest
+        decision: String,
+    },
+    /// Evaluate a decision again from what it keeps
+    Replay {
+        /// The decision's id or statement, or a release's name for its newest
+        decision: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Log {
+    /// Verify signatures, inclusion and consistency of the whole log
+    Verify,
+    /// Print the proof that a statement is included
+    Prove {
+        /// The statement's digest
+        digest: String,
+    },
+    /// Print the log's head
+    Head,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Evidence {
+    /// Write the evidence of a release's newest decision
+    Export {
+        /// The release
+        release: String,
+        /// The file to write
+        #[arg(short, long, value_name = "FILE")]
+        output: PathBuf,
+    },
+    /// Verify exported evidence, offline
+    Verify {
+        /// The file
+        file: PathBuf,
+        /// Trust only this key (`ed25519:...`, or a file that holds it)
+        #[arg(long, value_name = "KEY")]
+        trust: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Token {
+    /// Make a token; it is shown once (the tenant is that of --tenant)
+    New {
+        /// What it may do
+        #[arg(long, value_name = "read|write")]
+        scope: String,
+        /// What it is for
+        #[arg(long, default_value = "")]
+        name: String,
+        /// How long it lives
+        #[arg(long, default_value_t = 90)]
+        days: u32,
+    },
+    /// List tokens
+    List,
+    /// End a token
+    Revoke {
+        /// Its id
+        id: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Key {
+    /// Make a signing key (Ed25519, mode 0600)
+    New {
+        /// The file to write [default: the key that signing uses]
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// Show the public half of the signing key
+    Show,
+}

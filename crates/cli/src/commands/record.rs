@@ -1,0 +1,261 @@
+//! `assay witness record`: runs here, keeps everything in the store.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use assay_verify::{Expectations, Facts, IncidentDefinition, Kind, NewWitness, Observation, Side};
+use assay_witness::{Ending, Host, Limits, Located, RecordRequest, Recording, RunReport};
+use serde_json::{Value, json};
+
+use super::{read_input, role_and_path, text};
+use crate::args::Record;
+use crate::client::{Client, segment};
+use crate::error::{CliError, Exit};
+use crate::output::Output;
+
+/// The largest standard input of a witness.
+const MAX_STDIN: u64 = 256 << 20;
+/// How many times its budget a program may compute before it is stopped.
+const GUARD_FACTOR: u64 = 4;
+
+pub(super) async fn run(client: &Client, args: &Record, output: &Output) -> Result<Exit, CliError> {
+    let host = Host::probe()?;
+    let known = known_incident(client, args).await?;
+    let subjects = subjects(args, known.as_ref())?;
+    let budget = budget(args, known.as_ref())?;
+    let request = request(args, &subjects, budget)?;
+    let spinner = output.spinner("recording");
+    let recording = tokio::task::block_in_place(|| assay_witness::record(&request, &host))?;
+    spinner.finish_and_clear();
+    if args.dry_run {
+        let seen = seen(&recording.report);
+        output.data(&seen, || describe(&seen));
+        return Ok(Exit::Yes);
+    }
+    let definition = match known {
+        Some(definition) => definition,
+        None => {
+            let definition = new_definition(args, &subjects[0].0, &recording.report)?;
+            client.post("/api/v1/incidents", &definition).await?;
+            definition
+        }
+    };
+    let answer = add(client, &definition.id, &subjects[0].0, recording, output).await?;
+    output.data(&answer, || {
+        format!(
+            "witness {} of {}: {}, {} files, {} bytes, {} events",
+            text(&answer, "witness"),
+            definition.id,
+            text(&answer["observation"], "ending"),
+            answer["files"],
+            answer["bytes"],
+            answer["events"]
+        )
+    });
+    Ok(Exit::Yes)
+}
+
+/// Uploads a capsule's content and has the witness taken in.
+async fn add(
+    client: &Client,
+    incident: &str,
+    role: &str,
+    recording: Recording,
+    output: &Output,
+) -> Result<Value, CliError> {
+    let spinner = output.spinner("storing the capsule");
+    for (digest, located) in &recording.located {
+        let found = match located {
+            Located::Path(path) => client.upload_file(path).await?,
+            Located::Bytes(bytes) => client.upload(bytes.clone()).await?,
+        };
+        if found != *digest {
+            let message = format!("a file changed while it was recorded: {found} instead of {digest}");
+            return Err(CliError::refused("file_changed", message, "record again when nothing writes to it"));
+        }
+    }
+    let (files, bytes) = size(&recording);
+    let new = NewWitness { incident: incident.to_owned(), capsule: recording.capsule, role: role.to_owned() };
+    let witness = client.post("/api/v1/witnesses", &new).await?;
+    spinner.finish_and_clear();
+    Ok(json!({
+        "witness": witness["witness"],
+        "incident": incident,
+        "observation": Observation::of(&recording.report),
+        "observation_digest": witness["observation"],
+        "files": files,
+        "bytes": bytes,
+        "events": recording.report.events,
+        "statement": witness["statement"],
+    }))
+}
+
+fn size(recording: &Recording) -> (usize, u64) {
+    let blobs = recording.capsule.blobs();
+    (recording.capsule.files.len(), blobs.iter().map(|blob| blob.size).sum())
+}
+
+async fn known_incident(client: &Client, args: &Record) -> Result<Option<IncidentDefinition>, CliError> {
+    match client.get(&format!("/api/v1/incidents/{}", segment(&args.incident))).await {
+        Ok(value) => {
+            let read = serde_json::from_value(value);
+            read.map(Some).map_err(|error| CliError::environment("the incident cannot be read", &error))
+        }
+        Err(error) if error.code == "unknown_incident" => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn subjects(
+    args: &Record,
+    known: Option<&IncidentDefinition>,
+) -> Result<Vec<(String, PathBuf)>, CliError> {
+    let mut subjects: Vec<(String, PathBuf)> =
+        args.subject.iter().map(|text| role_and_path(text)).collect::<Result<_, _>>()?;
+    if subjects.is_empty() {
+        let command = find_command(&args.command[0])?;
+        let name = command.file_name().and_then(|name| name.to_str()).unwrap_or("subject").to_owned();
+        subjects.push((known.map_or(name, |definition| definition.role.clone()), command));
+    }
+    for (_, path) in &mut subjects {
+        *path = std::fs::canonicalize(&*path).map_err(|error| CliError::file(path, &error))?;
+    }
+    if let Some(definition) = known
+        && !subjects.iter().any(|(role, _)| *role == definition.role)
+    {
+        let message = format!("{} is about the role `{}`", definition.id, definition.role);
+        return Err(CliError::refused("unknown_role", message, "name the subject with --subject ROLE=PATH"));
+    }
+    if let Some(definition) = known {
+        subjects.sort_by_key(|(role, _)| *role != definition.role);
+    }
+    Ok(subjects)
+}
+
+/// The command's file: as given, or found in PATH.
+fn find_command(command: &str) -> Result<PathBuf, CliError> {
+    let path = Path::new(command);
+    if command.contains('/') {
+        return std::fs::canonicalize(path).map_err(|error| CliError::file(path, &error));
+    }
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&folders).map(|folder| folder.join(command)).find(|file| file.is_file());
+    found.ok_or_else(|| CliError::refused("command_not_found", format!("`{command}` is not in PATH"), ""))
+}
+
+fn budget(args: &Record, known: Option<&IncidentDefinition>) -> Result<Option<u64>, CliError> {
+    let side = match known {
+        Some(definition) => definition.expect.vulnerable.clone(),
+        None => side(&args.expect)?,
+    };
+    Ok(side.cpu_budget_milliseconds)
+}
+
+fn side(specs: &[String]) -> Result<Side, CliError> {
+    let mut side = Side::default();
+    for spec in specs {
+        side.add(spec).map_err(|error| CliError::usage(error.to_string(), "see docs/concepts.md"))?;
+    }
+    Ok(side)
+}
+
+fn request(
+    args: &Record,
+    subjects: &[(String, PathBuf)],
+    budget: Option<u64>,
+) -> Result<RecordRequest, CliError> {
+    let mut command = args.command.clone();
+    command[0] = find_command(&args.command[0])?.to_string_lossy().into_owned();
+    let stdin = match &args.stdin {
+        Some(file) => read_input(file, MAX_STDIN)?,
+        None => Vec::new(),
+    };
+    let defaults = [("PATH", "/usr/local/bin:/usr/bin:/bin"), ("LANG", "C.UTF-8"), ("HOME", "/")];
+    let mut environment: BTreeMap<String, String> =
+        defaults.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    for variable in &args.env {
+        let split = variable.split_once('=');
+        let (name, value) = split.ok_or_else(|| CliError::usage(format!("`{variable}` is not NAME=VALUE"), ""))?;
+        environment.insert(name.to_owned(), value.to_owned());
+    }
+    let mut limits = Limits::default();
+    if let Some(milliseconds) = budget {
+        limits.cpu_micros = milliseconds * 1000 * GUARD_FACTOR;
+    }
+    Ok(RecordRequest {
+        command,
+        subjects: subjects.to_vec(),
+        stdin,
+        environment,
+        working_directory: "/".to_owned(),
+        limits,
+        seed: 1,
+    })
+}
+
+/// A definition for an incident that was not known: from the flags, or from what the run showed.
+fn new_definition(args: &Record, role: &str, report: &RunReport) -> Result<IncidentDefinition, CliError> {
+    let mut vulnerable = side(&args.expect)?;
+    if vulnerable.is_empty() {
+        vulnerable = propose(report)?;
+    }
+    let fixed = side(&args.expect_fixed)?;
+    let kind = match (&vulnerable.cpu_budget_milliseconds, &report.ending) {
+        (Some(_), _) => Kind::Budget,
+        (None, Ending::Exited { code: 0 }) => Kind::Output,
+        _ => Kind::Crash,
+    };
+    Ok(IncidentDefinition {
+        id: args.incident.clone(),
+        title: String::new(),
+        aliases: Vec::new(),
+        ecosystem: String::new(),
+        package: args.package.clone(),
+        vulnerable: String::new(),
+        fixed: String::new(),
+        source: Vec::new(),
+        kind,
+        role: role.to_owned(),
+        expect: Expectations { vulnerable, fixed: (!fixed.is_empty()).then_some(fixed) },
+        facts: Facts { undefined_behaviour: args.undefined_behaviour, summary: String::new() },
+    })
+}
+
+/// The expectation that a run itself suggests: its signal, or a failing exit code.
+fn propose(report: &RunReport) -> Result<Side, CliError> {
+    let mut side = Side::default();
+    match &report.ending {
+        Ending::Exited { code: 0 } => {
+            let hint = "say what shows the incident, such as --expect stdout_contains=TEXT";
+            return Err(CliError::refused("nothing_to_expect", "the command ended well", hint));
+        }
+        Ending::Exited { code } => side.exit = Some(*code),
+        Ending::Signalled { .. } => side.signal = Some(Observation::of(report).ending),
+        other => {
+            let message = format!("the run ended with {other:?}");
+            return Err(CliError::refused("nothing_to_expect", message, "say what shows the incident with --expect"));
+        }
+    }
+    Ok(side)
+}
+
+fn seen(report: &RunReport) -> Value {
+    json!({
+        "observation": Observation::of(report),
+        "events": report.events,
+        "cpu_milliseconds": report.cpu_micros as f64 / 1000.0,
+        "stdout": String::from_utf8_lossy(&report.stdout.head),
+        "stderr": String::from_utf8_lossy(&report.stderr.head),
+        "detail": format!("{:?}", report.ending),
+    })
+}
+
+fn describe(seen: &Value) -> String {
+    format!(
+        "ended: {}\nevents: {}\nstdout: {}\nstderr: {}",
+        text(seen, "detail"),
+        seen["events"],
+        text(seen, "stdout"),
+        text(seen, "stderr")
+    )
+}

@@ -1,0 +1,135 @@
+//! `assay witness`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use assay_evidence::Sha256;
+use assay_verify::NewWitness;
+use assay_witness::{Capsule, MapSource};
+use serde_json::{Value, json};
+
+use super::{list, record, role_and_path, text};
+use crate::args::Witness;
+use crate::client::{Client, segment};
+use crate::error::{CliError, Exit, chain};
+use crate::output::{Output, milliseconds, table};
+
+pub(super) async fn run(client: &Client, command: &Witness, output: &Output) -> Result<Exit, CliError> {
+    match command {
+        Witness::Record(args) => record::run(client, args, output).await,
+        Witness::Check { witness, replays } => check(client, witness, *replays, output).await,
+        Witness::Replay { witness, subject } => replay(client, witness, subject, output).await,
+        Witness::Show { witness } => show(client, witness, output).await,
+        Witness::Export { witness, output: file } => export(client, witness, file, output).await,
+        Witness::Import { file, incident } => import(client, file, incident, output).await,
+    }
+}
+
+async fn check(client: &Client, witness: &str, replays: u32, output: &Output) -> Result<Exit, CliError> {
+    let spinner = output.spinner(&format!("replaying {replays} times"));
+    let path = format!("/api/v1/witnesses/{}/checks", segment(witness));
+    let answer = client.post(&path, &json!({ "replays": replays })).await?;
+    spinner.finish_and_clear();
+    let admitted = answer["admitted"].as_bool() == Some(true);
+    output.data(&answer, || {
+        let verdict = if admitted { "admitted" } else { "quarantined" };
+        let layout = if answer["layout_sensitive"].as_bool() == Some(true) { ", layout-sensitive" } else { "" };
+        format!(
+            "{verdict}: {} replays ({} elsewhere), {} observation(s), {} trace(s){layout}, median {}",
+            answer["replays"],
+            answer["replays_elsewhere"],
+            answer["distinct_observations"],
+            answer["distinct_traces"],
+            milliseconds(answer["milliseconds"].as_f64().unwrap_or_default())
+        )
+    });
+    Ok(if admitted { Exit::Yes } else { Exit::Unknown })
+}
+
+async fn replay(client: &Client, witness: &str, subjects: &[String], output: &Output) -> Result<Exit, CliError> {
+    let mut substitutions: BTreeMap<String, Sha256> = BTreeMap::new();
+    for subject in subjects {
+        let (role, path) = role_and_path(subject)?;
+        substitutions.insert(role, client.upload_file(&path).await?);
+    }
+    let path = format!("/api/v1/witnesses/{}/replays", segment(witness));
+    let answer = client.post(&path, &json!({ "subjects": substitutions })).await?;
+    output.data(&answer, || {
+        format!(
+            "{} ({}, {}), {} events, {} functions of the subject",
+            text(&answer, "verdict"),
+            text(&answer, "reason"),
+            milliseconds(answer["milliseconds"].as_f64().unwrap_or_default()),
+            answer["events"],
+            list(&answer, "functions_executed").len()
+        )
+    });
+    Ok(match text(&answer, "verdict") {
+        "reproduced" => Exit::No,
+        "not_reproduced" => Exit::Yes,
+        _ => Exit::Unknown,
+    })
+}
+
+async fn show(client: &Client, witness: &str, output: &Output) -> Result<Exit, CliError> {
+    let answer = client.get(&format!("/api/v1/witnesses/{}", segment(witness))).await?;
+    output.data(&answer, || {
+        let command = list(&answer["capsule"], "command");
+        let command: Vec<&str> = command.iter().filter_map(Value::as_str).collect();
+        let rows = [
+            ("witness", text(&answer, "witness").to_owned()),
+            ("incident", text(&answer, "incident").to_owned()),
+            ("role", text(&answer, "role").to_owned()),
+            ("artifact", text(&answer, "artifact").to_owned()),
+            ("admitted", answer["admitted"].to_string()),
+            ("layout-sensitive", answer["layoutSensitive"].to_string()),
+            ("command", command.join(" ")),
+            ("files", list(&answer["capsule"], "files").len().to_string()),
+        ];
+        let rows: Vec<Vec<String>> = rows.into_iter().map(|(key, value)| vec![key.to_owned(), value]).collect();
+        table(&rows)
+    });
+    Ok(Exit::Yes)
+}
+
+async fn export(client: &Client, witness: &str, file: &Path, output: &Output) -> Result<Exit, CliError> {
+    let answer = client.get(&format!("/api/v1/witnesses/{}", segment(witness))).await?;
+    let capsule: Capsule = serde_json::from_value(answer["capsule"].clone())
+        .map_err(|error| CliError::environment("the capsule cannot be read", &error))?;
+    let folder = tempfile::tempdir().map_err(|error| CliError::environment("no temporary folder", &error))?;
+    let mut files = MapSource::default();
+    for blob in capsule.blobs() {
+        let bytes = client.get_raw(&format!("/api/v1/blobs/{}", blob.digest)).await?;
+        let path = folder.path().join(blob.digest.hex());
+        std::fs::write(&path, bytes).map_err(|error| CliError::file(&path, &error))?;
+        files.0.insert(blob.digest, path);
+    }
+    let target = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut archive =
+        tempfile::NamedTempFile::new_in(target).map_err(|error| CliError::file(file, &error))?;
+    assay_witness::oci::export(&capsule, &files, &mut archive)
+        .map_err(|error| CliError::environment("the archive cannot be written", &error))?;
+    let persisted = archive.persist(file).map_err(|error| CliError::file(file, &error.error))?;
+    let size = persisted.metadata().map(|metadata| metadata.len()).unwrap_or_default();
+    let done = json!({ "witness": answer["witness"], "file": file, "bytes": size });
+    output.data(&done, || format!("{} ({size} bytes)", file.display()));
+    Ok(Exit::Yes)
+}
+
+async fn import(client: &Client, file: &Path, incident: &str, output: &Output) -> Result<Exit, CliError> {
+    let folder = tempfile::tempdir().map_err(|error| CliError::environment("no temporary folder", &error))?;
+    let layout = folder.path().join("layout");
+    let mut archive = std::fs::File::open(file).map_err(|error| CliError::file(file, &error))?;
+    let capsule = assay_witness::oci::import(&mut archive, &layout).map_err(|error| {
+        let hint = "an archive holds exactly the files of an OCI layout: no other paths, no links, no extra bytes";
+        CliError::refused("capsule_refused", chain(&error), hint)
+    })?;
+    let definition = client.get(&format!("/api/v1/incidents/{}", segment(incident))).await?;
+    for blob in capsule.blobs() {
+        client.upload_file(&layout.join("blobs").join("sha256").join(blob.digest.hex())).await?;
+    }
+    let new = NewWitness { incident: incident.to_owned(), capsule, role: text(&definition, "role").to_owned() };
+    let answer = client.post("/api/v1/witnesses", &new).await?;
+    output.data(&answer, || format!("witness {} of {incident}", text(&answer, "witness")));
+    Ok(Exit::Yes)
+}
