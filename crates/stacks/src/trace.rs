@@ -14,8 +14,12 @@ pub const NORMALIZER_VERSION: u32 = 1;
 pub const MAX_CYCLE: usize = 8;
 /// The most frames of a normalised trace; what lies further out is dropped.
 pub const MAX_TRACE_FRAMES: usize = 128;
-/// How often a cycle must repeat before it is taken for an exhausted stack.
-const OVERFLOW_REPEATS: usize = 64;
+/// How often a cycle must repeat before a memory fault is taken for an exhausted stack.
+const OVERFLOW_REPEATS: usize = 32;
+/// The same, whatever stopped the program.
+const OVERFLOW_REPEATS_ALONE: usize = 500;
+/// How long a stack of few functions must be before it is taken for recursion without a fixed cycle.
+const IRREGULAR_FRAMES: usize = 48;
 
 /// One frame of a normalised trace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -57,11 +61,30 @@ pub struct Trace {
 /// The normalised trace of a report's crashed thread.
 pub fn normalize(report: &Report) -> Trace {
     let frames = report.crashed().map_or(&[][..], |thread| &thread.frames);
-    let said_overflow = report.reason.as_deref().is_some_and(|reason| {
-        let reason = reason.to_ascii_lowercase();
-        reason.contains("stack overflow") || reason.contains("overflowed its stack") || reason.contains("stack-overflow")
-    });
-    from_stack(frames, language(report.format), said_overflow)
+    from_stack(frames, language(report.format), cause(report.reason.as_deref().unwrap_or_default()))
+}
+
+/// What a report's reason says about the stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// The stack was exhausted.
+    Overflow,
+    /// A memory fault, which an exhausted stack is too.
+    Fault,
+    /// Anything else.
+    Other,
+}
+
+fn cause(reason: &str) -> Cause {
+    let reason = reason.to_ascii_lowercase();
+    let says = |words: &[&str]| words.iter().any(|word| reason.contains(word));
+    if says(&["stack overflow", "overflowed its stack", "stack-overflow", "stackoverflow", "maximum recursion", "stack_overflow", "maximum call stack"]) {
+        Cause::Overflow
+    } else if says(&["segv", "segmentation", "sigbus", "bus error", "access_violation", "bad_access"]) {
+        Cause::Fault
+    } else {
+        Cause::Other
+    }
 }
 
 /// The language whose rules the frames of a format follow.
@@ -76,10 +99,14 @@ pub(crate) fn language(format: Format) -> Language {
     }
 }
 
-pub(crate) fn from_stack(frames: &[StackFrame], language: Language, said_overflow: bool) -> Trace {
-    let kept = in_application(frames, language);
+pub(crate) fn from_stack(stack: &[StackFrame], language: Language, cause: Cause) -> Trace {
+    let kept = in_application(stack, language);
     let (frames, repeats) = collapse(kept);
-    let overflow = said_overflow || repeats >= OVERFLOW_REPEATS;
+    let handled = stack.iter().any(|frame| frame.keys.first().is_some_and(|key| key.contains("stack_overflow")));
+    let overflow = cause == Cause::Overflow
+        || handled
+        || repeats >= OVERFLOW_REPEATS && cause == Cause::Fault
+        || repeats >= OVERFLOW_REPEATS_ALONE;
     let mut frames = frames;
     if overflow && let Some(first) = frames.iter().position(|frame| frame.repeated) {
         // The leaf that happened to touch the guard page says nothing.
@@ -190,7 +217,7 @@ fn irregular(frames: Vec<TraceFrame>, most: usize) -> (Vec<TraceFrame>, usize) {
     for frame in &frames {
         *counts.entry(frame.key().to_owned()).or_default() += 1;
     }
-    if frames.len() <= MAX_TRACE_FRAMES || counts.len() * 4 > frames.len() {
+    if frames.len() <= IRREGULAR_FRAMES || counts.len() * 4 > frames.len() {
         return (frames, most);
     }
     let largest = counts.values().copied().max().unwrap_or(0);
@@ -229,7 +256,7 @@ mod tests {
                 frame
             })
             .collect();
-        from_stack(&frames, Language::Native, false)
+        from_stack(&frames, Language::Native, Cause::Fault)
     }
 
     fn keys(trace: &Trace) -> Vec<&str> {

@@ -124,7 +124,6 @@ fn numbered(line: &str) -> Option<(u32, &str)> {
         Some(inlined) => number(inlined)?.1,
         None => rest,
     };
-    let rest = rest.strip_prefix(':').unwrap_or(rest);
     if !rest.starts_with([' ', '\t']) {
         return None;
     }
