@@ -1,0 +1,1 @@
+//! Short texts of our own, one per format.
