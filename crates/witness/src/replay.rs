@@ -22,7 +22,7 @@ use crate::source::FileSource;
 use crate::sys::child::{self, Launch, Tree};
 use crate::sys::landlock::{Access, Rules};
 use crate::sys::{filter, task};
-use crate::tracer::{self, Observed, Setup};
+use crate::tracer::{self, ModuleFile, Observed, Setup};
 
 /// Most breakpoints in one plan, every byte of a trap range counted.
 pub const MAX_COVERAGE_ENTRIES: u64 = 4_000_000;
@@ -113,7 +113,7 @@ pub fn replay(
         host,
     };
     let files = Files { capsule, source, substitutes: &substitutes };
-    Ok(run.go(&|path| files.bytes(path), &|path| files.digest(path))?.0)
+    Ok(run.go(&|path| files.file(path), &|path| files.digest(path))?.0)
 }
 
 pub(crate) fn check(capsule: &Capsule, request: &ReplayRequest) -> Result<(), WitnessError> {
@@ -164,12 +164,12 @@ pub(crate) struct Files<'a> {
 }
 
 impl Files<'_> {
-    pub(crate) fn bytes(&self, path: &str) -> Option<Vec<u8>> {
+    pub(crate) fn file(&self, path: &str) -> Option<PathBuf> {
         if let Some(host) = self.substitutes.get(path) {
-            return std::fs::read(host).ok();
+            return Some(host.clone());
         }
         match self.capsule.file(path)?.kind {
-            FileKind::Regular { digest, .. } => std::fs::read(self.source.path(&digest).ok()?).ok(),
+            FileKind::Regular { digest, .. } => self.source.path(&digest).ok(),
             _ => None,
         }
     }
@@ -204,8 +204,6 @@ pub(crate) struct Run<'a> {
     pub host: &'a Host,
 }
 
-/// Bytes of a module by its path inside.
-type ModuleBytes<'a> = dyn Fn(&str) -> Option<Vec<u8>> + Sync + 'a;
 /// Digest of a file by its path inside.
 type DigestOf<'a> = dyn Fn(&str) -> Option<Sha256> + 'a;
 
@@ -215,7 +213,7 @@ impl Run<'_> {
     /// Gives the report and the paths that led somewhere.
     pub(crate) fn go(
         self,
-        bytes: &ModuleBytes<'_>,
+        module: &ModuleFile<'_>,
         digest: &DigestOf<'_>,
     ) -> Result<(RunReport, Vec<String>), WitnessError> {
         let started = Instant::now();
@@ -231,12 +229,12 @@ impl Run<'_> {
             keep_trace: request.keep_trace.unwrap_or(0),
             recording: self.recording,
             command_line: self.command.iter().flat_map(|word| [word.as_bytes(), b"\0"].concat()).collect(),
-            module: bytes,
+            module,
         };
         let watched = [copy(&outputs[0])?, copy(&outputs[1])?];
         let launch = self.launch([stdin, copy(&outputs[0])?, copy(&outputs[1])?])?;
         let observed = on_own_thread(move || tracer::run(&launch, setup, watched))?;
-        report(observed, &outputs, started, host, bytes, digest)
+        report(observed, &outputs, started, host, module, digest)
     }
 
     fn launch(self, stdio: [OwnedFd; 3]) -> Result<Launch, WitnessError> {
@@ -296,12 +294,12 @@ fn report(
     outputs: &[OwnedFd; 2],
     started: Instant,
     host: &Host,
-    bytes: &ModuleBytes<'_>,
+    file: &ModuleFile<'_>,
     digest: &DigestOf<'_>,
 ) -> Result<(RunReport, Vec<String>), WitnessError> {
     let (trace_digest, trace) = observed.trace.finish();
     let module = |path: &String| LoadedModule {
-        module: tracer::module_id(path, &bytes(path).unwrap_or_default()),
+        module: tracer::module_id(path, file(path)),
         digest: digest(path),
     };
     let opened = |path: &String| OpenedFile { path: path.clone(), digest: digest(path) };

@@ -58,7 +58,9 @@ impl Machine<'_> {
 
     fn break_refused(&self, at: usize, result: i64) -> bool {
         let registers = &self.tasks[at].registers;
-        registers.orig_rax as i64 == libc::SYS_brk && registers.rdi != 0 && (result as u64) < registers.rdi
+        let missing = registers.rdi.saturating_sub(result as u64);
+        // A break that could never be had is refused to the program alone, like such a mapping.
+        registers.orig_rax as i64 == libc::SYS_brk && (1..=self.setup.limits.memory_bytes).contains(&missing)
     }
 
     fn leave_by(&mut self, at: usize, exit: Exit, result: i64) -> Result<Said, WitnessError> {

@@ -54,8 +54,8 @@ pub(crate) struct Setup<'a> {
     pub recording: bool,
     /// What `/proc/self/cmdline` says.
     pub command_line: Vec<u8>,
-    /// Bytes of a module by its path inside.
-    pub module: &'a (dyn Fn(&str) -> Option<Vec<u8>> + Sync),
+    /// The file of a module by its path inside.
+    pub module: &'a ModuleFile<'a>,
 }
 
 /// What a run showed, before digests of files are added.
@@ -74,10 +74,11 @@ pub(crate) struct Observed {
     pub cpu_micros: u64,
 }
 
+/// Finds the file on this host that is a module's inside.
+pub(crate) type ModuleFile<'a> = dyn Fn(&str) -> Option<std::path::PathBuf> + Sync + 'a;
+
 /// The identity of a module by its file.
-pub(crate) fn module_id(path: &str, data: &[u8]) -> assay_binary::ModuleId {
-    unwind::Image::read(path, data).id
-}
+pub(crate) use unwind::module_id;
 
 /// One run.
 pub(crate) struct Machine<'a> {
@@ -93,6 +94,8 @@ pub(crate) struct Machine<'a> {
     main: i32,
     current: Option<usize>,
     yielded: bool,
+    /// While the current thread ran last, another thread or a timer waited for its turn or for time.
+    others_wait: bool,
     run_length: u32,
     /// Virtual nanoseconds since the start.
     pub(crate) now: u64,
@@ -154,6 +157,7 @@ impl<'a> Machine<'a> {
             main: 0,
             current: None,
             yielded: false,
+            others_wait: false,
             run_length: 0,
             now: 0,
             random: Random::new(setup.seed),
@@ -233,11 +237,10 @@ impl<'a> Machine<'a> {
     }
 
     fn end_by(&mut self, verdict: Verdict) {
-        let runnable = self.tasks.iter().filter(|t| matches!(t.state, State::Ready)).count();
         self.end(match verdict {
-            Verdict::Cpu if runnable > 1 => Ending::Unsupported {
+            Verdict::Cpu if self.others_wait => Ending::Unsupported {
                 code: "spin_needs_preemption".to_owned(),
-                detail: "a thread computed to the limit while others could run".to_owned(),
+                detail: "a thread computed to the limit while another, or a timer, waited for its turn".to_owned(),
             },
             Verdict::Cpu => Ending::LimitExceeded { limit: LimitKind::CpuTime },
             Verdict::Memory => Ending::LimitExceeded { limit: LimitKind::Memory },

@@ -113,6 +113,7 @@ impl Machine<'_> {
         let signal = std::mem::take(&mut self.tasks[at].signal);
         let tid = self.tasks[at].tid;
         let to_exit = self.tasks[at].exit.is_some();
+        self.others_wait = self.anybody_waits_beside(at);
         // A thread that was killed meanwhile cannot be resumed; its end is reported by itself.
         let _ = if to_exit { ptrace::resume_to_exit(tid, signal) } else { ptrace::resume(tid, signal) };
         if matches!(self.tasks[at].state, State::EndedLeader) {

@@ -1,6 +1,6 @@
 //! What a hostile program tries.
 
-use assay_witness::Ending;
+use assay_witness::{Ending, RecordRequest, ReplayRequest, record};
 
 use crate::lab::{Lab, assert_exited, children, text};
 
@@ -36,7 +36,14 @@ int main(int c, char **v) {
     try("userfaultfd", syscall(SYS_userfaultfd, 0)); try("perf", syscall(SYS_perf_event_open, 0, 0, -1, -1, 0)); try("iouring", syscall(425, 1, 0)); try("nested", syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0));
     try("hostname", sethostname("x", 1)); try("vm", syscall(SYS_process_vm_readv, 1, 0, 0, 0, 0, 0)); try("mknod", -1); return 0; }"#;
     let Some(lab) = Lab::new() else { return };
-    let report = lab.run_c(source, &[]);
+    let hostile = lab.compile("hostile", source, &[]);
+    let request = RecordRequest {
+        subjects: vec![("app".to_owned(), "/bin/true".into())],
+        ..lab.request(&["/bin/true"])
+    };
+    let recording = record(&request, &lab.host).unwrap();
+    let request = ReplayRequest { substitutions: [("app".to_owned(), hostile)].into(), ..ReplayRequest::default() };
+    let report = lab.replay_as(&recording, &request);
     assert_exited(&report);
     let out = text(&report);
     assert!(!out.contains("ALLOWED"), "{out}");

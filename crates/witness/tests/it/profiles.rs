@@ -125,7 +125,7 @@ fn an_ordinary_user_can_do_all_of_it() {
             .args(["--reuid", "1000", "--regid", "1000", "--clear-groups"])
             .arg(&copy)
             .arg(name)
-            .args(["--test-threads", "2"])
+            .args(["--test-threads", "1"])
             .env("TMPDIR", folder.path())
             .env("HOME", folder.path())
             .current_dir(folder.path())
