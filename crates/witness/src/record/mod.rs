@@ -167,6 +167,7 @@ fn run(
         request: &ReplayRequest::default(),
         landlock: landlock(host)?,
         recording: true,
+        visible: None,
         host,
     };
     run.go(&|path| Some(PathBuf::from(path)), &|_| None)

@@ -50,8 +50,12 @@ pub(super) fn madvise(_: &mut Machine<'_>, call: Call) -> Handled {
         | libc::MADV_PAGEOUT => Flow::Done(0),
         // When MADV_FREE takes effect is the kernel's choice; taking it at once is a permitted one.
         libc::MADV_FREE => Flow::Done(-i64::from(libc::EINVAL)),
-        libc::MADV_DONTNEED | libc::MADV_REMOVE | libc::MADV_DONTFORK | libc::MADV_DOFORK
-        | libc::MADV_WIPEONFORK | libc::MADV_KEEPONFORK => Flow::PassThen(Exit::Note),
+        libc::MADV_DONTNEED
+        | libc::MADV_REMOVE
+        | libc::MADV_DONTFORK
+        | libc::MADV_DOFORK
+        | libc::MADV_WIPEONFORK
+        | libc::MADV_KEEPONFORK => Flow::PassThen(Exit::Note),
         _ => Flow::Done(-i64::from(libc::EINVAL)),
     })
 }

@@ -207,7 +207,8 @@ impl Space {
         }
         if inner.len() == 1
             && self.frame(registers.rip, registers.rip).module.is_none()
-            && let Some(caller) = FrameAddress::from_return_address(memory::read_u64(tid, registers.rsp).unwrap_or(0))
+            && let Some(caller) =
+                FrameAddress::from_return_address(memory::read_u64(tid, registers.rsp).unwrap_or(0))
         {
             // A call to nowhere: what called is on top of the stack.
             inner.push(caller);

@@ -9,7 +9,7 @@ use assay_witness::{
 use crate::lab::{Lab, assert_exited, text};
 
 fn file(path: &str) -> CapsuleFile {
-    let kind = FileKind::Regular { digest: Sha256::of(b"x"), size: 1, executable: true };
+    let kind = FileKind::Regular { digest: Sha256::of(b"x"), size: 1, executable: true, modified: None };
     CapsuleFile { path: path.to_owned(), kind }
 }
 
@@ -53,7 +53,10 @@ fn every_broken_rule_is_named() {
     }
     assert!(matches!(broken(|c| c.files.swap(0, 1)), CapsuleError::Order { .. }));
     assert!(matches!(broken(|c| c.files[1] = c.files[0].clone()), CapsuleError::Order { .. }));
-    assert!(matches!(broken(|c| c.files[1].path = "/bin/program/x".to_owned()), CapsuleError::NotADirectory { .. }));
+    assert!(matches!(
+        broken(|c| c.files[1].path = "/bin/program/x".to_owned()),
+        CapsuleError::NotADirectory { .. }
+    ));
     assert!(matches!(broken(|c| c.files[1].path = "/proc/x".to_owned()), CapsuleError::Reserved { .. }));
     assert!(matches!(broken(|c| c.subjects[0].path = "/nowhere".to_owned()), CapsuleError::NotAFile { .. }));
     assert!(matches!(broken(|c| c.limits.events = 0), CapsuleError::Limit { name: "events" }));
@@ -61,7 +64,10 @@ fn every_broken_rule_is_named() {
     assert!(matches!(broken(|c| c.schema_version = 2), CapsuleError::SchemaVersion { found: 2 }));
     assert!(matches!(broken(|c| c.command.clear()), CapsuleError::Text { .. }));
     assert!(matches!(broken(|c| c.command.push("a\0".to_owned())), CapsuleError::Text { .. }));
-    assert!(matches!(broken(|c| c.stdin.as_mut().unwrap().digest = Sha256::of(b"x")), CapsuleError::Size { .. }));
+    assert!(matches!(
+        broken(|c| c.stdin.as_mut().unwrap().digest = Sha256::of(b"x")),
+        CapsuleError::Size { .. }
+    ));
 }
 
 #[test]
@@ -83,7 +89,10 @@ fn recording_closes_over_what_was_touched_and_nothing_else() {
     let recording = record(&request, &lab.host).unwrap();
     let paths: Vec<&str> = recording.capsule.files.iter().map(|file| file.path.as_str()).collect();
     assert!(paths.iter().any(|path| path.ends_with("/link")), "{paths:?}");
-    assert!(paths.iter().any(|path| path.ends_with("/data.txt")) && paths.iter().any(|path| path.contains("libc.so")));
+    assert!(
+        paths.iter().any(|path| path.ends_with("/data.txt"))
+            && paths.iter().any(|path| path.contains("libc.so"))
+    );
     assert!(!paths.iter().any(|path| path.ends_with("unused.txt")));
     std::fs::remove_file(&data).unwrap_or_default();
     std::fs::write(&data, "the data").unwrap();
@@ -101,11 +110,15 @@ fn recording_closes_over_what_was_touched_and_nothing_else() {
         assay_witness::replay(&recording.capsule, &source, &ReplayRequest::default(), &lab.host).unwrap();
     assert_exited(&report);
     assert_eq!(text(&report), "the data|from stdin|-\n");
-    let other = lab.compile("other", "#include <stdio.h>\nint main(){puts(\"another build\");return 0;}", &[]);
-    let request = ReplayRequest { substitutions: [("app".to_owned(), other)].into(), ..ReplayRequest::default() };
+    let other =
+        lab.compile("other", "#include <stdio.h>\nint main(){puts(\"another build\");return 0;}", &[]);
+    let request =
+        ReplayRequest { substitutions: [("app".to_owned(), other)].into(), ..ReplayRequest::default() };
     let report = assay_witness::replay(&recording.capsule, &source, &request, &lab.host).unwrap();
     assert_eq!(text(&report), "another build\n");
-    let opened = |name: &str| recording.report.files_opened.iter().any(|f| f.path.ends_with(name) && f.digest.is_some());
+    let opened = |name: &str| {
+        recording.report.files_opened.iter().any(|f| f.path.ends_with(name) && f.digest.is_some())
+    };
     assert!(opened("data.txt"));
 }
 

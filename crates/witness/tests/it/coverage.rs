@@ -48,7 +48,8 @@ fn executed_functions_are_those_that_the_source_calls() {
             assert_exited(&report);
             let executed: BTreeSet<u64> = report.functions_executed.iter().map(|f| f.offset.0).collect();
             let was = |name: &str| all.iter().any(|(at, n)| n == name && executed.contains(at));
-            for name in ["main", "caller", "leaf_called", "only_in_child", "only_in_thread", "run", "_start"] {
+            for name in ["main", "caller", "leaf_called", "only_in_child", "only_in_thread", "run", "_start"]
+            {
                 assert!(was(name), "{name} {flags:?}");
             }
             assert!(!was("leaf_not_called"));
@@ -66,7 +67,8 @@ fn code_outside_known_functions_is_seen() {
     let recording = lab.record(&[program.to_str().unwrap()]);
     let all = functions(&program);
     let at = |name: &str| all.iter().find(|(_, n)| n == name).unwrap().0;
-    let traps = vec![at("leaf_called")..at("leaf_called") + 2, at("leaf_not_called")..at("leaf_not_called") + 2];
+    let traps =
+        vec![at("leaf_called")..at("leaf_called") + 2, at("leaf_not_called")..at("leaf_not_called") + 2];
     let path = program.canonicalize().unwrap().to_str().unwrap().to_owned();
     let plan = CoveragePlan { path, entries: vec![Address(at("main"))], traps };
     let request = ReplayRequest { coverage: vec![plan], ..ReplayRequest::default() };

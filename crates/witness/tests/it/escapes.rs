@@ -42,7 +42,8 @@ int main(int c, char **v) {
         ..lab.request(&["/bin/true"])
     };
     let recording = record(&request, &lab.host).unwrap();
-    let request = ReplayRequest { substitutions: [("app".to_owned(), hostile)].into(), ..ReplayRequest::default() };
+    let request =
+        ReplayRequest { substitutions: [("app".to_owned(), hostile)].into(), ..ReplayRequest::default() };
     let report = lab.replay_as(&recording, &request);
     assert_exited(&report);
     let out = text(&report);
@@ -57,12 +58,19 @@ fn an_unmodelled_call_is_never_a_pass() {
     for (source, what) in [
         ("#include <unistd.h>\nint main(){syscall(400);return 0;}", "unmodelled_syscall"),
         ("#include <unistd.h>\nint main(){syscall(0x40000000|39);return 0;}", "unmodelled_syscall"),
-        ("int main(){int r;__asm__ volatile(\"int $0x80\":\"=a\"(r):\"a\"(20));return 0;}", "unmodelled_syscall"),
+        (
+            "int main(){int r;__asm__ volatile(\"int $0x80\":\"=a\"(r):\"a\"(20));return 0;}",
+            "unmodelled_syscall",
+        ),
         ("#include <sys/stat.h>\nint main(){mkfifo(\"/tmp/f\",0600);return 0;}", "named_pipe"),
         ("#include <signal.h>\nint main(){raise(SIGSTOP);return 0;}", "job_control"),
     ] {
         let report = lab.run_c(source, &[]);
-        assert!(matches!(&report.ending, Ending::Unsupported { code, .. } if code == what), "{what}: {:?}", report.ending);
+        assert!(
+            matches!(&report.ending, Ending::Unsupported { code, .. } if code == what),
+            "{what}: {:?}",
+            report.ending
+        );
     }
     assert!(children().is_empty());
 }

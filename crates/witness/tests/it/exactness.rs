@@ -174,7 +174,8 @@ int main() { mkdir("/tmp/d", 0755); const char *n[] = {"z", "a", "m", "b"}; char
 #[test]
 fn python_with_random_uuid_and_threads() {
     let Some(lab) = Lab::new() else { return };
-    let Some(python) = runtime("python3", &["-c", "import os,sys; print(os.path.realpath(sys.executable))"]) else {
+    let Some(python) = runtime("python3", &["-c", "import os,sys; print(os.path.realpath(sys.executable))"])
+    else {
         return;
     };
     let code = "import random,uuid,time,os,threading,tempfile\nl=[]\ndef f(i):\n for k in range(50): l.append(i); time.sleep(0.001)\nts=[threading.Thread(target=f,args=(i,)) for i in range(6)]\n[t.start() for t in ts];[t.join() for t in ts]\nprint(random.random(),uuid.uuid4(),time.time(),os.getpid(),id(l),hash('x'),l,tempfile.mkdtemp())";

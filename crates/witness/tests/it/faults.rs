@@ -77,7 +77,9 @@ int main() { stack_t s = {.ss_sp = alt, .ss_size = sizeof alt}; sigaltstack(&s, 
 #[test]
 fn division_illegal_instruction_and_trap() {
     let Some(lab) = Lab::new() else { return };
-    for (body, signal) in [("volatile int z=0;return 7/z;", 8), ("__builtin_trap();", 4), ("__asm__(\"int3\");", 5)] {
+    for (body, signal) in
+        [("volatile int z=0;return 7/z;", 8), ("__builtin_trap();", 4), ("__asm__(\"int3\");", 5)]
+    {
         let report = lab.run_c(&format!("int main(){{{body}}}"), &[]);
         assert_eq!(report.ending, Ending::Signalled { signal }, "{body}");
         assert_eq!(report.faults[0].signal, signal);

@@ -49,9 +49,13 @@ fn a_memory_bomb_ends_by_memory() {
 
 #[test]
 fn one_absurd_allocation_is_refused_to_the_program() {
-    let source = "#include <stdlib.h>\n#include <stdio.h>\nint main(){puts(malloc(1L<<50)?\"got\":\"refused\");}";
+    let source =
+        "#include <stdlib.h>\n#include <stdio.h>\nint main(){puts(malloc(1L<<50)?\"got\":\"refused\");}";
     let Some(report) = limited(source, Limits::default()) else { return };
-    assert_eq!((report.ending, report.stdout.head.as_slice()), (Ending::Exited { code: 0 }, &b"refused\n"[..]));
+    assert_eq!(
+        (report.ending, report.stdout.head.as_slice()),
+        (Ending::Exited { code: 0 }, &b"refused\n"[..])
+    );
 }
 
 #[test]
@@ -63,7 +67,8 @@ fn a_fork_bomb_ends_by_processes() {
 #[test]
 fn an_output_flood_ends_by_output() {
     let limits = Limits { output_bytes: 1 << 20, ..Limits::default() };
-    let source = "#include <unistd.h>\nstatic char b[10000];int main(){for(;;)write(1+(b[0]^=1),b,sizeof b);}";
+    let source =
+        "#include <unistd.h>\nstatic char b[10000];int main(){for(;;)write(1+(b[0]^=1),b,sizeof b);}";
     assert_limit(source, limits, LimitKind::Output);
 }
 
@@ -75,7 +80,11 @@ fn files_end_by_size_disk_and_count() {
     let limits = Limits { disk_bytes: 1 << 20, ..Limits::default() };
     assert_limit(source, limits, LimitKind::Disk);
     let limits = Limits { open_files: 50, ..Limits::default() };
-    assert_limit("#include <fcntl.h>\nint main(){for(;;)open(\"/dev/null\",O_RDONLY);}", limits, LimitKind::OpenFiles);
+    assert_limit(
+        "#include <fcntl.h>\nint main(){for(;;)open(\"/dev/null\",O_RDONLY);}",
+        limits,
+        LimitKind::OpenFiles,
+    );
 }
 
 #[test]
@@ -90,5 +99,9 @@ fn a_spin_beside_others_is_not_promised() {
     let source = "#include <pthread.h>\nstatic volatile int go;static void*f(void*a){go=1;return 0;}\nint main(){pthread_t t;pthread_create(&t,0,f,0);while(!go);return 0;}";
     let limits = Limits { cpu_micros: 200_000, ..Limits::default() };
     let Some(report) = limited(source, limits) else { return };
-    assert!(matches!(&report.ending, Ending::Unsupported { code, .. } if code == "spin_needs_preemption"), "{:?}", report.ending);
+    assert!(
+        matches!(&report.ending, Ending::Unsupported { code, .. } if code == "spin_needs_preemption"),
+        "{:?}",
+        report.ending
+    );
 }

@@ -85,7 +85,10 @@ fn every_refusal_has_its_code_and_remedy() {
     assert_eq!(refusal(Pretended { ptrace: REFUSED, ..Pretended::default() }).0, RefusalCode::PtraceRefused);
     assert_eq!(refusal(Pretended { seccomp: false, ..Pretended::default() }).0, RefusalCode::NoSeccomp);
     assert_eq!(refusal(Pretended { release: (5, 4), ..Pretended::default() }).0, RefusalCode::KernelTooOld);
-    assert_eq!(refusal(Pretended { machine: "aarch64", ..Pretended::default() }).0, RefusalCode::WrongPlatform);
+    assert_eq!(
+        refusal(Pretended { machine: "aarch64", ..Pretended::default() }).0,
+        RefusalCode::WrongPlatform
+    );
     assert_eq!(refusal(Pretended { proc: false, ..Pretended::default() }).0, RefusalCode::NoProc);
 }
 
@@ -97,6 +100,46 @@ fn without_namespaces_the_profile_is_another_environment() {
     assert_ne!(full.environment_class(), reduced.environment_class());
     let no_landlock = Host::probe_with(&Pretended { landlock: 0, ..Pretended::default() }).unwrap();
     assert_eq!(*no_landlock.profile(), Profile::Full, "Landlock is a second wall behind namespaces");
+}
+
+#[test]
+fn the_reduced_profile_replays_what_it_can_and_says_what_not() {
+    use crate::lab::{Lab, text};
+    use assay_witness::{Ending, ReplayRequest, record, replay};
+    let Some(lab) = Lab::new() else { return };
+    let reduced = Host::probe_with(&Pretended {
+        namespaces: REFUSED,
+        landlock: lab.host.landlock_version(),
+        ..Pretended::default()
+    });
+    let Ok(reduced) = reduced else {
+        eprintln!("skipped: no Landlock");
+        return;
+    };
+    let source = "#include <stdio.h>\n#include <stdlib.h>\n#include <unistd.h>\n#include <fcntl.h>\n#include <time.h>\nint main(int c,char**v){printf(\"%d %d %d %ld\\n\",getpid(),open(\"/etc/passwd\",0),access(\"/usr\",0),(long)time(0));fflush(stdout);if(c>1)fork();abort();}";
+    let program = lab.compile("reduced", source, &[]);
+    let plain = lab.record(&["/bin/true"]);
+    let how = ReplayRequest::default();
+    let report = replay(&plain.capsule, &plain, &how, &reduced).unwrap();
+    assert_eq!(report.ending, Ending::Exited { code: 0 });
+    assert_eq!(report.environment_class, *reduced.environment_class());
+    let mut recording = lab.record(&[program.to_str().unwrap()]);
+    recording.capsule.files.retain(|file| file.path != "/etc/passwd");
+    for _ in 0..3 {
+        let report = replay(&recording.capsule, &recording, &how, &reduced).unwrap();
+        assert_eq!(report.ending, Ending::Signalled { signal: 6 }, "{}", text(&report));
+        assert_eq!(text(&report), "2 -1 0 1600000000\n");
+        assert!(!report.faults.is_empty());
+    }
+    let unsupported = |report: assay_witness::RunReport| {
+        assert!(matches!(&report.ending, Ending::Unsupported { code, .. } if code == "needs_namespaces"));
+    };
+    let forking = lab.record(&[program.to_str().unwrap(), "fork"]);
+    unsupported(replay(&forking.capsule, &forking, &how, &reduced).unwrap());
+    lab.compile("reduced", "int main(){return 1;}", &[]);
+    unsupported(replay(&recording.capsule, &recording, &how, &reduced).unwrap());
+    assert!(record(&lab.request(&["/bin/true"]), &reduced).is_err());
+    assert!(crate::lab::children().is_empty());
 }
 
 #[test]
@@ -120,7 +163,8 @@ fn an_ordinary_user_can_do_all_of_it() {
     let copy = folder.path().join("tests");
     std::fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
     std::fs::set_permissions(&copy, mode(0o755)).unwrap();
-    for name in ["exactness::time", "exactness::fork", "escapes::", "limits::", "faults::abort", "coverage::"] {
+    for name in ["exactness::time", "exactness::fork", "escapes::", "limits::", "faults::abort", "coverage::"]
+    {
         let output = std::process::Command::new("setpriv")
             .args(["--reuid", "1000", "--regid", "1000", "--clear-groups"])
             .arg(&copy)
