@@ -22,8 +22,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ..RecordRequest::default()
     };
     let recording = record(&request, &host)?;
-    println!("recorded: {:?}, {} files, {} events", recording.report.ending, recording.capsule.files.len(), recording.report.events);
-    let how = ReplayRequest { keep_trace: std::env::var_os("TRACE").map(|_| 5000), ..ReplayRequest::default() };
+    println!(
+        "recorded: {:?}, {} files, {} events",
+        recording.report.ending,
+        recording.capsule.files.len(),
+        recording.report.events
+    );
+    let how =
+        ReplayRequest { keep_trace: std::env::var_os("TRACE").map(|_| 5000), ..ReplayRequest::default() };
     let mut times = Vec::new();
     let mut digests = std::collections::BTreeSet::new();
     for turn in 0..REPLAYS {
@@ -32,7 +38,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         times.push(started.elapsed().as_secs_f64() * 1e3);
         digests.insert((report.trace_digest, report.stdout.digest));
         if turn == 0 {
-            println!("replayed: {:?}, {} events", report.ending, report.events);
+            println!(
+                "replayed: {:?}, {} events, CPU {} us, wall {} us",
+                report.ending, report.events, report.cpu_micros, report.wall_micros
+            );
             println!("{}", report.trace.join("\n"));
             println!("{}", String::from_utf8_lossy(&report.stdout.head));
             println!("{}", String::from_utf8_lossy(&report.stderr.head));

@@ -84,6 +84,10 @@ pub enum FileKind {
         size: u64,
         /// Whether it may be executed.
         executable: bool,
+        /// When it was last changed, in seconds of Unix time; kept only where another file of the capsule
+        /// depends on it (a compiled Python module names its source's). Elsewhere it is a fixed time.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        modified: Option<i64>,
     },
     /// A symbolic link, resolved inside the capsule only.
     Symlink {
@@ -320,7 +324,10 @@ impl Capsule {
         let mut previous = "";
         let mut paths = BTreeSet::new();
         for slot in &self.subjects {
-            if slot.role.is_empty() || slot.role.len() > MAX_NAME_BYTES || slot.role.contains(char::is_control) {
+            if slot.role.is_empty()
+                || slot.role.len() > MAX_NAME_BYTES
+                || slot.role.contains(char::is_control)
+            {
                 return Err(CapsuleError::Text { what: "role" });
             }
             if slot.role.as_str() <= previous || !paths.insert(&slot.path) {

@@ -22,7 +22,7 @@ use crate::source::FileSource;
 use crate::sys::child::{self, Launch, Tree};
 use crate::sys::landlock::{Access, Rules};
 use crate::sys::{filter, task};
-use crate::tracer::{self, Observed, Setup};
+use crate::tracer::{self, ModuleFile, Observed, Setup, Visible};
 
 /// Most breakpoints in one plan, every byte of a trap range counted.
 pub const MAX_COVERAGE_ENTRIES: u64 = 4_000_000;
@@ -110,10 +110,11 @@ pub fn replay(
         request,
         landlock: landlock(host)?,
         recording: false,
+        visible: None,
         host,
     };
     let files = Files { capsule, source, substitutes: &substitutes };
-    Ok(run.go(&|path| files.bytes(path), &|path| files.digest(path))?.0)
+    Ok(run.go(&|path| files.file(path), &|path| files.digest(path))?.0)
 }
 
 pub(crate) fn check(capsule: &Capsule, request: &ReplayRequest) -> Result<(), WitnessError> {
@@ -133,7 +134,9 @@ pub(crate) fn check(capsule: &Capsule, request: &ReplayRequest) -> Result<(), Wi
 
 pub(crate) fn substitutes(capsule: &Capsule, request: &ReplayRequest) -> BTreeMap<String, PathBuf> {
     let slots = capsule.subjects.iter();
-    slots.filter_map(|slot| Some((slot.path.clone(), request.substitutions.get(&slot.role)?.clone()))).collect()
+    slots
+        .filter_map(|slot| Some((slot.path.clone(), request.substitutions.get(&slot.role)?.clone())))
+        .collect()
 }
 
 pub(crate) fn read_blob(source: &dyn FileSource, digest: &Sha256) -> Result<Vec<u8>, WitnessError> {
@@ -164,12 +167,12 @@ pub(crate) struct Files<'a> {
 }
 
 impl Files<'_> {
-    pub(crate) fn bytes(&self, path: &str) -> Option<Vec<u8>> {
+    pub(crate) fn file(&self, path: &str) -> Option<PathBuf> {
         if let Some(host) = self.substitutes.get(path) {
-            return std::fs::read(host).ok();
+            return Some(host.clone());
         }
         match self.capsule.file(path)?.kind {
-            FileKind::Regular { digest, .. } => std::fs::read(self.source.path(&digest).ok()?).ok(),
+            FileKind::Regular { digest, .. } => self.source.path(&digest).ok(),
             _ => None,
         }
     }
@@ -201,11 +204,10 @@ pub(crate) struct Run<'a> {
     pub request: &'a ReplayRequest,
     pub landlock: Option<Rules>,
     pub recording: bool,
+    pub visible: Option<&'a Visible<'a>>,
     pub host: &'a Host,
 }
 
-/// Bytes of a module by its path inside.
-type ModuleBytes<'a> = dyn Fn(&str) -> Option<Vec<u8>> + Sync + 'a;
 /// Digest of a file by its path inside.
 type DigestOf<'a> = dyn Fn(&str) -> Option<Sha256> + 'a;
 
@@ -215,7 +217,7 @@ impl Run<'_> {
     /// Gives the report and the paths that led somewhere.
     pub(crate) fn go(
         self,
-        bytes: &ModuleBytes<'_>,
+        module: &ModuleFile<'_>,
         digest: &DigestOf<'_>,
     ) -> Result<(RunReport, Vec<String>), WitnessError> {
         let started = Instant::now();
@@ -230,18 +232,21 @@ impl Run<'_> {
             coverage: &request.coverage,
             keep_trace: request.keep_trace.unwrap_or(0),
             recording: self.recording,
+            visible: self.visible,
             command_line: self.command.iter().flat_map(|word| [word.as_bytes(), b"\0"].concat()).collect(),
-            module: bytes,
+            module,
         };
         let watched = [copy(&outputs[0])?, copy(&outputs[1])?];
         let launch = self.launch([stdin, copy(&outputs[0])?, copy(&outputs[1])?])?;
         let observed = on_own_thread(move || tracer::run(&launch, setup, watched))?;
-        report(observed, &outputs, started, host, bytes, digest)
+        report(observed, &outputs, started, host, module, digest)
     }
 
     fn launch(self, stdio: [OwnedFd; 3]) -> Result<Launch, WitnessError> {
         let program = self.command.first().ok_or(WitnessError::Request { what: "no command".to_owned() })?;
-        let strings = |texts: &[String]| texts.iter().map(|text| c_string(text.as_str())).collect::<Result<_, _>>();
+        let strings =
+            |texts: &[String]| texts.iter().map(|text| c_string(text.as_str())).collect::<Result<_, _>>();
+        let tree = self.tree;
         let variable = |(name, value): (&String, &String)| c_string(format!("{name}={value}"));
         Ok(Launch {
             tree: self.tree,
@@ -257,7 +262,7 @@ impl Run<'_> {
             stdio,
             limits: resource_limits(&self.limits),
             fixed_layout: self.request.layout == Layout::Fixed,
-            filter: filter::program(),
+            filter: filter::program(tree != Tree::Bare),
             landlock: self.landlock,
             become_nobody: !self.recording,
         })
@@ -291,19 +296,38 @@ fn on_own_thread<T: Send>(work: impl FnOnce() -> Result<T, WitnessError> + Send)
     })
 }
 
+/// The report of a run that was not begun.
+pub(crate) fn not_run(ending: Ending, host: &Host) -> RunReport {
+    RunReport {
+        ending,
+        stdout: Output::of(&[]),
+        stderr: Output::of(&[]),
+        faults: Vec::new(),
+        events: 0,
+        trace_digest: Sha256::of(&[]),
+        functions_executed: Vec::new(),
+        unknown_code: Vec::new(),
+        generated_code: false,
+        modules: Vec::new(),
+        files_opened: Vec::new(),
+        trace: Vec::new(),
+        cpu_micros: 0,
+        wall_micros: 0,
+        environment_class: host.environment_class().clone(),
+    }
+}
+
 fn report(
     observed: Observed,
     outputs: &[OwnedFd; 2],
     started: Instant,
     host: &Host,
-    bytes: &ModuleBytes<'_>,
+    file: &ModuleFile<'_>,
     digest: &DigestOf<'_>,
 ) -> Result<(RunReport, Vec<String>), WitnessError> {
     let (trace_digest, trace) = observed.trace.finish();
-    let module = |path: &String| LoadedModule {
-        module: tracer::module_id(path, &bytes(path).unwrap_or_default()),
-        digest: digest(path),
-    };
+    let module =
+        |path: &String| LoadedModule { module: tracer::module_id(path, file(path)), digest: digest(path) };
     let opened = |path: &String| OpenedFile { path: path.clone(), digest: digest(path) };
     let report = RunReport {
         ending: observed.ending,
@@ -346,7 +370,8 @@ fn read_output(fd: &OwnedFd) -> Result<Output, WitnessError> {
 
 /// Builds a sandbox around nothing and takes it over, as [`Host::probe`] does.
 pub(crate) fn try_sandbox(tree: Tree) -> Tried {
-    let refused = |step, error: &std::io::Error| Tried::Refused { step, errno: error.raw_os_error().unwrap_or(0) };
+    let refused =
+        |step, error: &std::io::Error| Tried::Refused { step, errno: error.raw_os_error().unwrap_or(0) };
     let attempt = || {
         let mut plan = RootPlan::default();
         if tree == Tree::Closed {
@@ -371,7 +396,7 @@ pub(crate) fn try_sandbox(tree: Tree) -> Tried {
             stdio: [copy()?, copy()?, copy()?],
             limits: resource_limits(&limits),
             fixed_layout: request.layout == Layout::Fixed,
-            filter: filter::program(),
+            filter: filter::program(tree != Tree::Bare),
             landlock: None,
             become_nobody: true,
         };
@@ -381,6 +406,7 @@ pub(crate) fn try_sandbox(tree: Tree) -> Tried {
             coverage: &[],
             keep_trace: 0,
             recording: false,
+            visible: None,
             command_line: Vec::new(),
             module: &|_| None,
         };
@@ -388,7 +414,9 @@ pub(crate) fn try_sandbox(tree: Tree) -> Tried {
         on_own_thread(move || tracer::run(&launch, setup, outputs))
     };
     match attempt() {
-        Ok(Observed { ending: Ending::Unsupported { code, .. }, .. }) if code == "exec_failed" => Tried::Works,
+        Ok(Observed { ending: Ending::Unsupported { code, .. }, .. }) if code == "exec_failed" => {
+            Tried::Works
+        }
         Ok(_) => Tried::Refused { step: "executing the program", errno: 0 },
         Err(WitnessError::Sandbox { step, source }) => refused(step, &source),
         Err(_) => Tried::Refused { step: "starting", errno: 0 },

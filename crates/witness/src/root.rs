@@ -101,7 +101,7 @@ impl RootPlan {
                     let (path, target) = (c_string(inner)?, c_string(target.as_str())?);
                     self.entries.push(Entry::Link { path, target });
                 }
-                FileKind::Regular { digest, size, executable } => {
+                FileKind::Regular { digest, size, executable, modified } => {
                     let mode = if *executable { 0o555 } else { 0o444 };
                     if let Some(path) = substitutes(&file.path) {
                         self.host_file(inner, mode, &path, None)?;
@@ -110,6 +110,9 @@ impl RootPlan {
                             .path(digest)
                             .map_err(|source| WitnessError::Bytes { digest: *digest, source })?;
                         self.host_file(inner, mode, &path, Some((*digest, *size)))?;
+                    }
+                    if let Some(seconds) = modified {
+                        self.entries.push(Entry::Time { path: c_string(inner)?, seconds: *seconds });
                     }
                 }
             }
@@ -157,8 +160,7 @@ impl RootPlan {
         host: &Path,
         expected: Option<(Sha256, u64)>,
     ) -> Result<(), WitnessError> {
-        let unreadable =
-            |source| WitnessError::File { path: host.display().to_string(), source };
+        let unreadable = |source| WitnessError::File { path: host.display().to_string(), source };
         let mut file = File::open(host).map_err(unreadable)?;
         let meta = file.metadata().map_err(unreadable)?;
         if !meta.is_file() {
@@ -197,7 +199,8 @@ impl RootPlan {
 fn reachable_by_anybody(path: &Path) -> bool {
     let Ok(real) = path.canonicalize() else { return false };
     real == path
-        && path.ancestors().skip(1).all(|dir| {
-            std::fs::metadata(dir).is_ok_and(|meta| meta.permissions().mode() & 0o001 != 0)
-        })
+        && path
+            .ancestors()
+            .skip(1)
+            .all(|dir| std::fs::metadata(dir).is_ok_and(|meta| meta.permissions().mode() & 0o001 != 0))
 }

@@ -23,8 +23,17 @@ pub struct EnvironmentClass {
 }
 
 /// CPUID leaves with features, cache sizes and state sizes, each with the subleaves looked at.
-const LEAVES: [(u32, u32); 9] =
-    [(0, 1), (2, 1), (4, 5), (7, 2), (0xd, 2), (0x8000_0001, 1), (0x8000_0005, 1), (0x8000_0006, 1), (0x8000_001d, 5)];
+const LEAVES: [(u32, u32); 9] = [
+    (0, 1),
+    (2, 1),
+    (4, 5),
+    (7, 2),
+    (0xd, 2),
+    (0x8000_0001, 1),
+    (0x8000_0005, 1),
+    (0x8000_0006, 1),
+    (0x8000_001d, 5),
+];
 /// Leaf 1 holds in EBX the number of the CPU that was asked; only its signature and features are taken.
 const SIGNATURE_LEAF: u32 = 1;
 /// OSXSAVE and the state of the operating system are part of the features on purpose.

@@ -116,7 +116,8 @@ fn why_no_namespaces(kernel: &dyn Kernel, step: &str, errno: i32) -> Refusal {
         return Refusal::new(RefusalCode::ApparmorUserns, what, remedy);
     }
     if kernel.setting("user/max_user_namespaces") == Some(0) {
-        let what = "user namespaces are switched off (user.max_user_namespaces = 0), and the kernel has no Landlock";
+        let what =
+            "user namespaces are switched off (user.max_user_namespaces = 0), and the kernel has no Landlock";
         let remedy = "as root: sysctl -w user.max_user_namespaces=15000";
         return Refusal::new(RefusalCode::UsernsLimit, what, remedy);
     }

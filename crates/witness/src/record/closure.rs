@@ -46,6 +46,7 @@ pub(super) fn close(touched: &[String], working_directory: &str) -> Result<Close
     for path in touched {
         closing.follow(Path::new(path), 0)?;
     }
+    closing.keep_times_of_python_sources();
     let files = closing.kinds.into_iter().map(|(path, kind)| CapsuleFile { path, kind }).collect();
     Ok(Closed { files, located: closing.located })
 }
@@ -95,6 +96,22 @@ impl Closing {
         Ok(())
     }
 
+    /// A compiled module is used only while its source has the time that it names.
+    fn keep_times_of_python_sources(&mut self) {
+        let source_of = |path: &String| {
+            let (folder, name) = path.split_once("/__pycache__/")?;
+            let stem = name.strip_suffix(".pyc")?.split('.').next()?;
+            Some(format!("{folder}/{stem}.py"))
+        };
+        let sources: Vec<String> = self.kinds.keys().filter_map(source_of).collect();
+        for path in sources {
+            let time = std::fs::metadata(&path).ok().map(|meta| std::os::unix::fs::MetadataExt::mtime(&meta));
+            if let Some(FileKind::Regular { modified, .. }) = self.kinds.get_mut(&path) {
+                *modified = time;
+            }
+        }
+    }
+
     fn follow_link(&mut self, at: &Path, rest: &Path, links: usize) -> Result<(), WitnessError> {
         let (Some(text), Ok(target)) = (at.to_str(), std::fs::read_link(at)) else { return Ok(()) };
         let Some(target_text) = target.to_str() else { return Ok(()) };
@@ -131,7 +148,7 @@ impl Closing {
         };
         let digest = super::digest_of(&file).map_err(unreadable)?;
         self.located.insert(digest, Located::Path(at.to_owned()));
-        self.keep(text, FileKind::Regular { digest, size, executable })?;
+        self.keep(text, FileKind::Regular { digest, size, executable, modified: None })?;
         if !executable {
             return Ok(());
         }

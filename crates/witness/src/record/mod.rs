@@ -4,7 +4,7 @@ mod closure;
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use assay_evidence::Sha256;
@@ -167,15 +167,10 @@ fn run(
         request: &ReplayRequest::default(),
         landlock: landlock(host)?,
         recording: true,
+        visible: None,
         host,
     };
-    run.go(&|path| read_bounded(path), &|_| None)
-}
-
-fn read_bounded(path: &str) -> Option<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path).ok()?.take(crate::capsule::MAX_FILE_BYTES).read_to_end(&mut bytes).ok()?;
-    Some(bytes)
+    run.go(&|path| Some(PathBuf::from(path)), &|_| None)
 }
 
 fn with_digests(mut report: RunReport, capsule: &Capsule) -> RunReport {

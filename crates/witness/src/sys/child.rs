@@ -22,10 +22,29 @@ const FIRST_DESCRIPTOR: i32 = 10;
 /// One entry of the file tree to build; paths are relative to the new root.
 #[derive(Debug)]
 pub(crate) enum Entry {
-    Directory { path: CString, mode: u32 },
-    Bytes { path: CString, mode: u32, bytes: Vec<u8> },
-    Copy { path: CString, mode: u32, source: OwnedFd },
-    Link { path: CString, target: CString },
+    Directory {
+        path: CString,
+        mode: u32,
+    },
+    Bytes {
+        path: CString,
+        mode: u32,
+        bytes: Vec<u8>,
+    },
+    Copy {
+        path: CString,
+        mode: u32,
+        source: OwnedFd,
+    },
+    Link {
+        path: CString,
+        target: CString,
+    },
+    /// The time of an entry made before.
+    Time {
+        path: CString,
+        seconds: i64,
+    },
 }
 
 /// A file of the host to show at a path of the new root.
@@ -300,7 +319,9 @@ impl Prepared<'_> {
             done(Step::HostName, unsafe { libc::sethostname(name.as_ptr(), 7) }.into())?;
         }
         // SAFETY: as in `start`; the child runs only `program`, which never returns.
-        let pid = unsafe { libc::syscall(libc::SYS_clone, i64::from(libc::SIGCHLD), 0usize, 0usize, 0usize, 0usize) };
+        let pid = unsafe {
+            libc::syscall(libc::SYS_clone, i64::from(libc::SIGCHLD), 0usize, 0usize, 0usize, 0usize)
+        };
         if pid == 0 {
             let (step, errno) = self.program();
             give_up(self.fail.as_raw_fd(), step, errno);
@@ -546,9 +567,7 @@ unsafe fn reset_signals() {
         unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), 0usize, SET_BYTES) };
     }
     // SAFETY: the mask is live; no old one is asked for.
-    unsafe {
-        libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const none, 0usize, SET_BYTES)
-    };
+    unsafe { libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const none, 0usize, SET_BYTES) };
 }
 
 fn raw(result: i64) -> Result<i32, i32> {
@@ -564,7 +583,8 @@ fn open_tree(at: i32, path: &CStr, flags: u32) -> Result<i32, i32> {
 fn move_mount(from: i32, at: i32, path: &CStr) -> Result<(), i32> {
     let flags = libc::MOVE_MOUNT_F_EMPTY_PATH;
     // SAFETY: both paths are C strings.
-    raw(unsafe { libc::syscall(libc::SYS_move_mount, from, c"".as_ptr(), at, path.as_ptr(), flags) }).map(drop)
+    raw(unsafe { libc::syscall(libc::SYS_move_mount, from, c"".as_ptr(), at, path.as_ptr(), flags) })
+        .map(drop)
 }
 
 fn set_flags(mount: i32, set: u64, recursive: bool) -> Result<(), i32> {
@@ -572,10 +592,8 @@ fn set_flags(mount: i32, set: u64, recursive: bool) -> Result<(), i32> {
     let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
     let size = size_of::<libc::mount_attr>();
     // SAFETY: the path is a C string, the structure is live and as long as said.
-    raw(unsafe {
-        libc::syscall(libc::SYS_mount_setattr, mount, c"".as_ptr(), flags, &raw const attr, size)
-    })
-    .map(drop)
+    raw(unsafe { libc::syscall(libc::SYS_mount_setattr, mount, c"".as_ptr(), flags, &raw const attr, size) })
+        .map(drop)
 }
 
 fn new_file_system(kind: &CStr, options: &[(&CStr, &CStr)]) -> Result<i32, i32> {
@@ -617,6 +635,10 @@ fn make(root: i32, entry: &Entry) -> Outcome<()> {
             }
             Entry::Link { path, target } => {
                 done(Step::Link, libc::symlinkat(target.as_ptr(), root, path.as_ptr()).into()).map(drop)
+            }
+            Entry::Time { path, seconds } => {
+                let times = [libc::timespec { tv_sec: *seconds, tv_nsec: 0 }; 2];
+                done(Step::File, libc::utimensat(root, path.as_ptr(), times.as_ptr(), 0).into()).map(drop)
             }
             Entry::Bytes { path, mode, bytes } => {
                 let fd = create(root, path, *mode, Step::File)?;

@@ -11,16 +11,12 @@ const OFFSET_ARG2_LOW: u32 = 32;
 /// The message of a stop for a call through another instruction set's table.
 pub(crate) const FOREIGN_ABI: u16 = 1;
 /// Calls that change or read only the caller's own memory map or identity.
-const QUIET: [i64; 15] = [
+const QUIET: [i64; 11] = [
     libc::SYS_rt_sigreturn,
-    libc::SYS_getpid,
-    libc::SYS_gettid,
-    libc::SYS_getppid,
     libc::SYS_getuid,
     libc::SYS_geteuid,
     libc::SYS_getgid,
     libc::SYS_getegid,
-    libc::SYS_getpgrp,
     libc::SYS_rt_sigprocmask,
     libc::SYS_sigaltstack,
     libc::SYS_set_robust_list,
@@ -45,8 +41,11 @@ const fn give(action: u32) -> sock_filter {
     statement(libc::BPF_RET | libc::BPF_K, action)
 }
 
+/// Quiet only where a process-id namespace gives the same numbers each time.
+const IDS: [i64; 4] = [libc::SYS_getpid, libc::SYS_gettid, libc::SYS_getppid, libc::SYS_getpgrp];
+
 /// The program for `PR_SET_SECCOMP`.
-pub(crate) fn program() -> Vec<sock_filter> {
+pub(crate) fn program(has_namespaces: bool) -> Vec<sock_filter> {
     let trace = libc::SECCOMP_RET_TRACE;
     let mut code = vec![
         load(OFFSET_ARCH),
@@ -54,8 +53,8 @@ pub(crate) fn program() -> Vec<sock_filter> {
         give(trace | u32::from(FOREIGN_ABI)),
         load(OFFSET_NR),
     ];
-    for nr in QUIET {
-        code.push(jump_if_equal(nr as u32, 0, 1));
+    for nr in QUIET.iter().chain(if has_namespaces { &IDS[..] } else { &[] }) {
+        code.push(jump_if_equal(*nr as u32, 0, 1));
         code.push(give(libc::SECCOMP_RET_ALLOW));
     }
     // mprotect is quiet unless it makes something executable.

@@ -32,11 +32,6 @@ pub(crate) fn seize(pid: i32) -> io::Result<()> {
     request(libc::PTRACE_SEIZE, pid, 0, OPTIONS as usize)
 }
 
-/// Lets a process go.
-pub(crate) fn detach(pid: i32) -> io::Result<()> {
-    request(libc::PTRACE_DETACH, pid, 0, 0)
-}
-
 /// Resumes until the next traced call, signal or event.
 pub(crate) fn resume(pid: i32, signal: i32) -> io::Result<()> {
     request(libc::PTRACE_CONT, pid, 0, signal as usize)

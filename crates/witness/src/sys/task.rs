@@ -129,14 +129,6 @@ pub(crate) fn pin_to_one_cpu() {
     }
 }
 
-/// Sets one resource limit of another process.
-pub(crate) fn set_limit(pid: i32, resource: u32, value: u64) -> io::Result<()> {
-    let limit = libc::rlimit { rlim_cur: value, rlim_max: value };
-    // SAFETY: the new limit is live; no old one is asked for.
-    let done = unsafe { libc::prlimit(pid, resource, &raw const limit, std::ptr::null_mut()) };
-    check(done.into()).map(drop)
-}
-
 /// The effective user id of this process.
 pub(crate) fn effective_uid() -> u32 {
     // SAFETY: it cannot fail.

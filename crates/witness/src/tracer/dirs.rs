@@ -80,7 +80,8 @@ fn read_all(machine: &mut Machine<'_>, fd: &std::os::fd::OwnedFd) -> Result<List
         at += length;
     }
     found.sort();
-    let entries = found.iter().enumerate().map(|(i, entry)| encode(machine, device, entry, i as u64 + 1)).collect();
+    let entries =
+        found.iter().enumerate().map(|(i, entry)| encode(machine, device, entry, i as u64 + 1)).collect();
     // The kernel's own offset at the end marks this listing until somebody rewinds.
     let end = task::seek(fd, 0, libc::SEEK_CUR).map_err(os)?;
     Ok(Listing { entries, next: 0, end })

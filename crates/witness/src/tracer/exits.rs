@@ -31,7 +31,6 @@ impl Machine<'_> {
         if self.setup.recording && !is_error {
             self.note_touched(at);
         }
-        self.tasks[at].paths.clear();
         self.trace.add(&match said {
             Said::Result => format!("{line} = {result}"),
             Said::Address if is_error => format!("{line} = {result}"),
@@ -58,7 +57,9 @@ impl Machine<'_> {
 
     fn break_refused(&self, at: usize, result: i64) -> bool {
         let registers = &self.tasks[at].registers;
-        registers.orig_rax as i64 == libc::SYS_brk && registers.rdi != 0 && (result as u64) < registers.rdi
+        let missing = registers.rdi.saturating_sub(result as u64);
+        // A break that could never be had is refused to the program alone, like such a mapping.
+        registers.orig_rax as i64 == libc::SYS_brk && (1..=self.setup.limits.memory_bytes).contains(&missing)
     }
 
     fn leave_by(&mut self, at: usize, exit: Exit, result: i64) -> Result<Said, WitnessError> {
@@ -73,8 +74,12 @@ impl Machine<'_> {
             }
             Exit::Open => self.note_opened(tgid, result),
             Exit::Forget { first, last } => self.forget(tgid, first, last),
-            Exit::Stat { address } if result == 0 => return Ok(Said::More(self.normalise_stat(tid, address))),
-            Exit::Statx { address } if result == 0 => return Ok(Said::More(self.normalise_statx(tid, address))),
+            Exit::Stat { address } if result == 0 => {
+                return Ok(Said::More(self.normalise_stat(tid, address)));
+            }
+            Exit::Statx { address } if result == 0 => {
+                return Ok(Said::More(self.normalise_statx(tid, address)));
+            }
             Exit::Stat { .. } | Exit::Statx { .. } => {}
             Exit::Special(content) => self.fill_special(at, result, &content, false)?,
             Exit::RandomDevice => self.fill_special(at, result, &[], true)?,
@@ -234,7 +239,8 @@ impl Machine<'_> {
             registers.rax = long.original.orig_rax;
             registers.rip -= 2;
             self.tasks[at].long_write = Some(long);
-            return ptrace::set_registers(tid, &registers).map_err(WitnessError::sandbox("writing registers"));
+            return ptrace::set_registers(tid, &registers)
+                .map_err(WitnessError::sandbox("writing registers"));
         }
         let total = if long.done > 0 { long.done as i64 } else { result };
         registers.rax = total as u64;

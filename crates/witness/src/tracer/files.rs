@@ -149,7 +149,8 @@ pub(super) fn fcntl(machine: &mut Machine<'_>, call: Call) -> Handled {
             let registers = &mut machine.tasks[call.task].registers;
             registers.rsi -= 1;
             let registers = *registers;
-            ptrace::set_registers(call.tid, &registers).map_err(WitnessError::sandbox("writing registers"))?;
+            ptrace::set_registers(call.tid, &registers)
+                .map_err(WitnessError::sandbox("writing registers"))?;
             Flow::PassThen(Exit::Lock)
         }
         libc::F_GETPIPE_SZ
@@ -194,9 +195,8 @@ pub(super) fn access_at(machine: &mut Machine<'_>, call: Call) -> Handled {
 }
 
 fn access_path(machine: &mut Machine<'_>, call: Call, address: u64) -> Handled {
-    let special = memory::read_c_string(call.tid, address)
-        .ok()
-        .and_then(|path| special::find(machine, call, &path));
+    let special =
+        memory::read_c_string(call.tid, address).ok().and_then(|path| special::find(machine, call, &path));
     Ok(if special.is_some() { Flow::Done(0) } else { Flow::PassThen(Exit::Note) })
 }
 
@@ -278,8 +278,7 @@ impl Machine<'_> {
         if task::status_flags(&copy).is_ok_and(|flags| flags & libc::O_NONBLOCK != 0) {
             return false;
         }
-        let mut set =
-            [libc::pollfd { fd: std::os::fd::AsRawFd::as_raw_fd(&copy), events, revents: 0 }];
+        let mut set = [libc::pollfd { fd: std::os::fd::AsRawFd::as_raw_fd(&copy), events, revents: 0 }];
         task::poll_now(&mut set).is_ok_and(|ready| ready == 0)
     }
 }

@@ -6,7 +6,14 @@ use crate::error::WitnessError;
 
 type Handled = Result<Flow, WitnessError>;
 
-pub(super) fn mmap(_: &mut Machine<'_>, call: Call) -> Handled {
+pub(super) fn mmap(machine: &mut Machine<'_>, call: Call) -> Handled {
+    const UNCOUNTED: i32 = libc::MAP_SHARED | libc::MAP_NORESERVE;
+    let flags = call.args[3] as i32;
+    let counted = call.args[2] as i32 & libc::PROT_WRITE != 0 && flags & UNCOUNTED == 0;
+    if counted && call.args[1] > machine.setup.limits.memory_bytes {
+        // What could never be had is refused, as the kernel would by its own reckoning of the host.
+        return Ok(Flow::Done(-i64::from(libc::ENOMEM)));
+    }
     let executable = call.args[2] as i32 & libc::PROT_EXEC != 0;
     let anonymous = call.args[3] as i32 & libc::MAP_ANONYMOUS != 0;
     let file = (executable && !anonymous).then_some(call.args[4] as i32);
@@ -43,8 +50,12 @@ pub(super) fn madvise(_: &mut Machine<'_>, call: Call) -> Handled {
         | libc::MADV_PAGEOUT => Flow::Done(0),
         // When MADV_FREE takes effect is the kernel's choice; taking it at once is a permitted one.
         libc::MADV_FREE => Flow::Done(-i64::from(libc::EINVAL)),
-        libc::MADV_DONTNEED | libc::MADV_REMOVE | libc::MADV_DONTFORK | libc::MADV_DOFORK
-        | libc::MADV_WIPEONFORK | libc::MADV_KEEPONFORK => Flow::PassThen(Exit::Note),
+        libc::MADV_DONTNEED
+        | libc::MADV_REMOVE
+        | libc::MADV_DONTFORK
+        | libc::MADV_DOFORK
+        | libc::MADV_WIPEONFORK
+        | libc::MADV_KEEPONFORK => Flow::PassThen(Exit::Note),
         _ => Flow::Done(-i64::from(libc::EINVAL)),
     })
 }

@@ -12,6 +12,7 @@ mod modules;
 mod poll;
 mod process;
 mod random;
+mod reduced;
 mod schedule;
 mod signals;
 mod sockets;
@@ -52,10 +53,12 @@ pub(crate) struct Setup<'a> {
     pub keep_trace: usize,
     /// The host's tree is visible, and every file touched is to be told.
     pub recording: bool,
+    /// Without namespaces, which paths are inside; every other one is answered as absent.
+    pub visible: Option<&'a Visible<'a>>,
     /// What `/proc/self/cmdline` says.
     pub command_line: Vec<u8>,
-    /// Bytes of a module by its path inside.
-    pub module: &'a (dyn Fn(&str) -> Option<Vec<u8>> + Sync),
+    /// The file of a module by its path inside.
+    pub module: &'a ModuleFile<'a>,
 }
 
 /// What a run showed, before digests of files are added.
@@ -74,10 +77,14 @@ pub(crate) struct Observed {
     pub cpu_micros: u64,
 }
 
+/// Finds the file on this host that is a module's inside.
+pub(crate) type ModuleFile<'a> = dyn Fn(&str) -> Option<std::path::PathBuf> + Sync + 'a;
+
+/// Whether an absolute path is inside.
+pub(crate) type Visible<'a> = dyn Fn(&str) -> bool + Sync + 'a;
+
 /// The identity of a module by its file.
-pub(crate) fn module_id(path: &str, data: &[u8]) -> assay_binary::ModuleId {
-    unwind::Image::read(path, data).id
-}
+pub(crate) use unwind::module_id;
 
 /// One run.
 pub(crate) struct Machine<'a> {
@@ -93,6 +100,8 @@ pub(crate) struct Machine<'a> {
     main: i32,
     current: Option<usize>,
     yielded: bool,
+    /// While the current thread ran last, another thread or a timer waited for its turn or for time.
+    others_wait: bool,
     run_length: u32,
     /// Virtual nanoseconds since the start.
     pub(crate) now: u64,
@@ -105,6 +114,8 @@ pub(crate) struct Machine<'a> {
     pub(crate) inodes: HashMap<(u64, u64), u64>,
     pub(crate) root_device: Option<u64>,
     pub(crate) memory_device: Option<u64>,
+    /// Real time at the start: a file that was changed later was changed by the run.
+    pub(crate) real_start: i64,
     outputs: [OwnedFd; 2],
     ending: Option<Ending>,
     faults: Vec<Fault>,
@@ -118,7 +129,11 @@ pub(crate) struct Machine<'a> {
 }
 
 /// Runs what was prepared, on the calling thread, to its end; nothing is left of it afterwards.
-pub(crate) fn run(launch: &Launch, setup: Setup<'_>, outputs: [OwnedFd; 2]) -> Result<Observed, WitnessError> {
+pub(crate) fn run(
+    launch: &Launch,
+    setup: Setup<'_>,
+    outputs: [OwnedFd; 2],
+) -> Result<Observed, WitnessError> {
     let watched = Arc::new(Watched::default());
     let started = child::start(launch).map_err(WitnessError::sandbox("starting the first process"))?;
     let limits = setup.limits;
@@ -154,6 +169,7 @@ impl<'a> Machine<'a> {
             main: 0,
             current: None,
             yielded: false,
+            others_wait: false,
             run_length: 0,
             now: 0,
             random: Random::new(setup.seed),
@@ -165,6 +181,7 @@ impl<'a> Machine<'a> {
             inodes: HashMap::new(),
             root_device: None,
             memory_device: Some(out.st_dev),
+            real_start: real_seconds(),
             outputs,
             ending: None,
             faults: Vec::new(),
@@ -180,7 +197,8 @@ impl<'a> Machine<'a> {
     }
 
     fn observed(self, cpu_micros: u64) -> Observed {
-        let lost = || Ending::Unsupported { code: "lost".to_owned(), detail: "the run ended unseen".to_owned() };
+        let lost =
+            || Ending::Unsupported { code: "lost".to_owned(), detail: "the run ended unseen".to_owned() };
         Observed {
             ending: self.ending.unwrap_or_else(lost),
             faults: self.faults,
@@ -233,11 +251,11 @@ impl<'a> Machine<'a> {
     }
 
     fn end_by(&mut self, verdict: Verdict) {
-        let runnable = self.tasks.iter().filter(|t| matches!(t.state, State::Ready)).count();
         self.end(match verdict {
-            Verdict::Cpu if runnable > 1 => Ending::Unsupported {
+            Verdict::Cpu if self.others_wait => Ending::Unsupported {
                 code: "spin_needs_preemption".to_owned(),
-                detail: "a thread computed to the limit while others could run".to_owned(),
+                detail: "a thread computed to the limit while another, or a timer, waited for its turn"
+                    .to_owned(),
             },
             Verdict::Cpu => Ending::LimitExceeded { limit: LimitKind::CpuTime },
             Verdict::Memory => Ending::LimitExceeded { limit: LimitKind::Memory },
@@ -264,7 +282,8 @@ impl<'a> Machine<'a> {
         let message = ptrace::event_message(tid).map_err(WitnessError::sandbox("reading an event"))?;
         let row = (message == 0).then(|| self.table.get(nr)).flatten();
         let Some(row) = row else {
-            let detail = if message == 0 { format!("system call {nr}") } else { format!("foreign call {nr}") };
+            let detail =
+                if message == 0 { format!("system call {nr}") } else { format!("foreign call {nr}") };
             self.end(Ending::Unsupported { code: "unmodelled_syscall".to_owned(), detail });
             return Ok(());
         };
@@ -272,9 +291,13 @@ impl<'a> Machine<'a> {
         let call = Call { task: at, tid, tgid: self.tasks[at].tgid, nr, args };
         let streak = self.tasks[at].clock_streak;
         if self.tasks[at].long_write.is_none() {
+            self.tasks[at].paths.clear();
             self.tasks[at].line = self.describe(row, call);
         }
-        let flow = (row.handler)(self, call)?;
+        let flow = match self.reduced_answer(call) {
+            Some(flow) => flow,
+            None => (row.handler)(self, call)?,
+        };
         if self.tasks[at].clock_streak == streak {
             self.tasks[at].clock_streak = 0;
         }
@@ -344,17 +367,27 @@ impl<'a> Machine<'a> {
     fn path_argument(&mut self, call: Call, address: u64, base: i32) -> String {
         let text = bytes::read_c_string(call.tid, address).unwrap_or_default();
         let text = String::from_utf8_lossy(&text).into_owned();
-        if self.setup.recording && !text.is_empty() {
-            let from = match base {
-                _ if text.starts_with('/') => String::new(),
-                0.. => format!("/proc/{}/fd/{base}", call.tid),
-                _ => format!("/proc/{}/cwd", call.tid),
+        if (self.setup.recording || self.setup.visible.is_some()) && !text.is_empty() {
+            let absolute = match base {
+                _ if text.starts_with('/') => text.clone(),
+                0.. => beside(&format!("/proc/{}/fd/{base}", call.tid), &text),
+                _ => beside(&format!("/proc/{}/cwd", call.tid), &text),
             };
-            let from = std::fs::read_link(from).unwrap_or_default();
-            self.tasks[call.task].paths.push(format!("{}/{text}", from.display()));
+            self.tasks[call.task].paths.push(absolute);
         }
         text
     }
+}
+
+/// A relative path from the folder that a link of `/proc` leads to.
+fn beside(link: &str, relative: &str) -> String {
+    let folder = std::fs::read_link(link).unwrap_or_default();
+    format!("{}/{relative}", folder.display())
+}
+
+fn real_seconds() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |time| time.as_secs() as i64)
 }
 
 /// The bytes that a call writes, by digest and count.

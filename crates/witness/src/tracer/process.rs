@@ -3,8 +3,8 @@
 use super::Machine;
 use super::task::{Call, Exit, Flow, Life, State, Wait};
 use crate::error::WitnessError;
-use crate::report::Ending;
 use crate::limits::LimitKind;
+use crate::report::Ending;
 use crate::sys::memory;
 
 type Handled = Result<Flow, WitnessError>;
@@ -38,7 +38,8 @@ pub(super) fn clone(machine: &mut Machine<'_>, call: Call) -> Handled {
     if is_thread && flags & THREAD != THREAD {
         return Ok(Machine::unsupported("unusual_clone", &format!("clone with flags {flags:#x}")));
     }
-    if !is_thread && flags & libc::CLONE_VM != 0 && !is_vfork || !is_thread && flags & libc::CLONE_FILES != 0 {
+    if !is_thread && flags & libc::CLONE_VM != 0 && !is_vfork || !is_thread && flags & libc::CLONE_FILES != 0
+    {
         return Ok(Machine::unsupported("unusual_clone", &format!("clone with flags {flags:#x}")));
     }
     let alive = machine.tasks.iter().filter(|task| !task.is_gone()).count();
@@ -64,7 +65,8 @@ pub(super) fn execveat(_: &mut Machine<'_>, call: Call) -> Handled {
 
 pub(super) fn exit(machine: &mut Machine<'_>, call: Call) -> Handled {
     let is_leader = call.tid == call.tgid;
-    let others = machine.tasks.iter().any(|task| task.tgid == call.tgid && task.tid != call.tid && !task.is_gone());
+    let others =
+        machine.tasks.iter().any(|task| task.tgid == call.tgid && task.tid != call.tid && !task.is_gone());
     if is_leader && others {
         // The kernel reports a first thread's end only after all others have ended.
         machine.tasks[call.task].state = State::EndedLeader;

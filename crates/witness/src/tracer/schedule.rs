@@ -55,6 +55,13 @@ impl Machine<'_> {
         self.tasks.iter().any(|task| due(&task.state))
     }
 
+    /// Whether preemption or the passing of time would let anything else happen than this thread's own work.
+    pub(crate) fn anybody_waits_beside(&self, at: usize) -> bool {
+        let ready =
+            |(other, task): (usize, &super::task::Task)| other != at && matches!(task.state, State::Ready);
+        self.next_deadline().is_some() || self.tasks.iter().enumerate().any(ready)
+    }
+
     fn next_deadline(&self) -> Option<u64> {
         let waits = self.tasks.iter().filter_map(|task| match &task.state {
             State::Waiting(wait) => wait.deadline(),
@@ -82,7 +89,8 @@ impl Machine<'_> {
                     let old = self.tasks[at].registers;
                     self.zero_timeout(at);
                     let registers = self.tasks[at].registers;
-                    ptrace::set_registers(tid, &registers).map_err(WitnessError::sandbox("writing registers"))?;
+                    ptrace::set_registers(tid, &registers)
+                        .map_err(WitnessError::sandbox("writing registers"))?;
                     self.go_on(at, Exit::Restore { rdx: old.rdx, r10: old.r10 });
                 }
             }

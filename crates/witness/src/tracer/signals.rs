@@ -136,9 +136,8 @@ impl Machine<'_> {
     fn interrupt_one(&mut self, at: usize, restart: bool) -> Result<(), WitnessError> {
         let task = &mut self.tasks[at];
         let State::Waiting(wait) = std::mem::replace(&mut task.state, State::Ready) else { return Ok(()) };
-        let restartable =
-            matches!(wait, Wait::Child { .. } | Wait::Descriptor { .. } | Wait::Lock { .. })
-                || matches!(wait, Wait::Futex { deadline: None, .. });
+        let restartable = matches!(wait, Wait::Child { .. } | Wait::Descriptor { .. } | Wait::Lock { .. })
+            || matches!(wait, Wait::Futex { deadline: None, .. });
         if let Wait::Sleep { deadline, remain } = wait {
             super::time::write_remaining(task.tid, remain, deadline.saturating_sub(self.now));
         }
@@ -176,7 +175,8 @@ impl Machine<'_> {
             });
             let first = self.tasks.iter().find(|t| t.tgid == tgid && !t.is_gone()).map(|t| t.tid);
             if let Some(tid) = first {
-                task::signal_thread(tgid, tid, libc::SIGALRM).map_err(WitnessError::sandbox("sending an alarm"))?;
+                task::signal_thread(tgid, tid, libc::SIGALRM)
+                    .map_err(WitnessError::sandbox("sending an alarm"))?;
                 let inner = self.process(tgid).inner;
                 self.trace.add(&format!("alarm {inner}"));
                 self.interrupt(tgid)?;

@@ -43,8 +43,12 @@ pub(super) fn receive_bytes(machine: &mut Machine<'_>, call: Call) -> Handled {
 fn receive_then(machine: &mut Machine<'_>, call: Call, then: Exit) -> Handled {
     let fd = call.args[0] as i32;
     let flags = if call.nr == libc::SYS_recvfrom { call.args[3] } else { call.args[2] } as i32;
-    let may_wait = call.nr == libc::SYS_accept || call.nr == libc::SYS_accept4 || flags & libc::MSG_DONTWAIT == 0;
-    if may_wait && machine.kind(call.tgid, fd) == Kind::Stream && machine.would_block(call.tgid, fd, libc::POLLIN) {
+    let may_wait =
+        call.nr == libc::SYS_accept || call.nr == libc::SYS_accept4 || flags & libc::MSG_DONTWAIT == 0;
+    if may_wait
+        && machine.kind(call.tgid, fd) == Kind::Stream
+        && machine.would_block(call.tgid, fd, libc::POLLIN)
+    {
         return Ok(Flow::Block(Wait::Descriptor { fd, events: libc::POLLIN, deadline: None, then }));
     }
     Ok(Flow::PassThen(then))

@@ -1,8 +1,8 @@
 //! Files that the runner answers for itself: random devices and the process's own `/proc`.
 
 use super::Machine;
-use super::task::Call;
 use super::modules;
+use super::task::Call;
 
 /// A file that is not there but is answered for.
 pub(crate) enum Special {
@@ -18,7 +18,8 @@ pub(crate) enum Special {
 fn own_proc(machine: &mut Machine<'_>, call: Call, path: &str) -> Option<String> {
     let rest = path.strip_prefix("/proc/")?;
     let (first, rest) = rest.split_once('/').unwrap_or((rest, ""));
-    let own = first == "self" || first == "thread-self" || first == machine.process(call.tgid).inner.to_string();
+    let own =
+        first == "self" || first == "thread-self" || first == machine.process(call.tgid).inner.to_string();
     own.then(|| {
         let mut parts = rest.splitn(3, '/');
         match (parts.next(), parts.next(), parts.next()) {

@@ -51,6 +51,7 @@ struct Seen {
     inode: u64,
     mode: u32,
     size: u64,
+    modified: i64,
 }
 
 struct Shown {
@@ -59,6 +60,7 @@ struct Shown {
     size: u64,
     blocks: u64,
     rdev: Option<(u64, u64)>,
+    modified: i64,
 }
 
 impl Machine<'_> {
@@ -67,7 +69,14 @@ impl Machine<'_> {
         let next = self.inodes.len() as u64 + 1;
         let inode = *self.inodes.entry(key).or_insert(next);
         let kind = seen.mode & libc::S_IFMT;
-        let mut shown = Shown { inode, mode: seen.mode, size: seen.size, blocks: seen.size.div_ceil(SECTOR), rdev: None };
+        let mut shown = Shown {
+            inode,
+            mode: seen.mode,
+            size: seen.size,
+            blocks: seen.size.div_ceil(SECTOR),
+            rdev: None,
+            modified: self.shown_time(seen, kind),
+        };
         if self.random_files.contains(&key) {
             shown.mode = libc::S_IFCHR | 0o666;
             shown.rdev = Some(RANDOM_DEVICE);
@@ -75,11 +84,27 @@ impl Machine<'_> {
         } else if kind == libc::S_IFDIR {
             shown.size = DIRECTORY_SIZE;
             shown.blocks = DIRECTORY_SIZE / SECTOR;
-        } else if kind == libc::S_IFREG && self.root_device.is_some_and(|root| root != seen.device) && !self.is_own_file(key) {
+        } else if kind == libc::S_IFREG
+            && self.root_device.is_some_and(|root| root != seen.device)
+            && !self.is_own_file(key)
+        {
             // Shown in place from the host: its mode there is not the capsule's.
             shown.mode = kind | if seen.mode & 0o111 != 0 { 0o555 } else { 0o444 };
         }
         shown
+    }
+
+    /// A time that was given on purpose is shown; one that is only the run's own real time is not.
+    fn shown_time(&self, seen: &Seen, kind: u32) -> i64 {
+        /// The kernel stamps files by a clock that may be a tick behind.
+        const MARGIN: i64 = 2;
+        let given = seen.modified < self.real_start - MARGIN;
+        let own = self.setup.recording || self.root_device == Some(seen.device);
+        if kind == libc::S_IFREG && given && own {
+            seen.modified
+        } else {
+            (REAL_START / 1_000_000_000) as i64
+        }
     }
 
     fn is_own_file(&self, key: (u64, u64)) -> bool {
@@ -94,7 +119,7 @@ impl Machine<'_> {
         }
         let word = |at: usize| u64::from_le_bytes(std::array::from_fn(|i| bytes[at + i]));
         let mode = u32::from_le_bytes(std::array::from_fn(|i| bytes[24 + i]));
-        let seen = Seen { device: word(0), inode: word(8), mode, size: word(48) };
+        let seen = Seen { device: word(0), inode: word(8), mode, size: word(48), modified: word(88) as i64 };
         let shown = self.normalised(&seen);
         let rdev = shown.rdev.map_or(word(40), |(major, minor)| major << 8 | minor);
         let ids = u64::from(INSIDE_ID) | u64::from(INSIDE_ID) << 32;
@@ -102,8 +127,19 @@ impl Machine<'_> {
         let is_directory = shown.mode & libc::S_IFMT == libc::S_IFDIR;
         let links = if is_directory { 2 } else { word(16) };
         let fields = [
-            (0, DEVICE), (8, shown.inode), (16, links), (40, rdev), (48, shown.size), (56, BLOCK),
-            (64, shown.blocks), (72, seconds), (80, 0), (88, seconds), (96, 0), (104, seconds), (112, 0),
+            (0, DEVICE),
+            (8, shown.inode),
+            (16, links),
+            (40, rdev),
+            (48, shown.size),
+            (56, BLOCK),
+            (64, shown.blocks),
+            (72, seconds),
+            (80, 0),
+            (88, shown.modified as u64),
+            (96, 0),
+            (104, seconds),
+            (112, 0),
         ];
         for (at, value) in fields {
             bytes[at..at + 8].copy_from_slice(&value.to_le_bytes());
@@ -126,7 +162,7 @@ impl Machine<'_> {
         let mode = u32::from(u16::from_le_bytes([bytes[28], bytes[29]]));
         // The device in the kernel's encoding for `struct stat`, so that both agree on one file.
         let device = libc::makedev(half(136), half(140));
-        let seen = Seen { device, inode: word(32), mode, size: word(40) };
+        let seen = Seen { device, inode: word(32), mode, size: word(40), modified: word(112) as i64 };
         let shown = self.normalised(&seen);
         let links = if shown.mode & libc::S_IFMT == libc::S_IFDIR { 2 } else { half(16) };
         let rdev = shown.rdev.unwrap_or((half(128).into(), half(132).into()));
@@ -142,9 +178,9 @@ impl Machine<'_> {
         put(32, &shown.inode.to_le_bytes());
         put(40, &shown.size.to_le_bytes());
         put(48, &shown.blocks.to_le_bytes());
-        for at in [64, 96, 112] {
-            put(at, &seconds);
-        }
+        put(64, &seconds);
+        put(96, &seconds);
+        put(112, &shown.modified.to_le_bytes());
         put(128, &(rdev.0 as u32).to_le_bytes());
         put(132, &(rdev.1 as u32).to_le_bytes());
         put(140, &(DEVICE as u32).to_le_bytes());

@@ -35,7 +35,9 @@ impl Machine<'_> {
                     return Err(self.launch_failure());
                 }
                 if event_of(report.status) == libc::PTRACE_EVENT_FORK {
-                    self.main = ptrace::event_message(init).map_err(WitnessError::sandbox("reading an event"))? as i32;
+                    self.main = ptrace::event_message(init)
+                        .map_err(WitnessError::sandbox("reading an event"))?
+                        as i32;
                 }
                 let _ = ptrace::resume(init, 0);
                 continue;
@@ -103,7 +105,9 @@ impl Machine<'_> {
     fn wait(&self, pid: i32) -> Result<Report, WitnessError> {
         match ptrace::wait(pid, 0) {
             Ok(Some(report)) => Ok(report),
-            Ok(None) => Err(WitnessError::Sandbox { step: "waiting", source: std::io::ErrorKind::Other.into() }),
+            Ok(None) => {
+                Err(WitnessError::Sandbox { step: "waiting", source: std::io::ErrorKind::Other.into() })
+            }
             Err(source) => Err(WitnessError::Sandbox { step: "waiting", source }),
         }
     }
@@ -113,6 +117,7 @@ impl Machine<'_> {
         let signal = std::mem::take(&mut self.tasks[at].signal);
         let tid = self.tasks[at].tid;
         let to_exit = self.tasks[at].exit.is_some();
+        self.others_wait = self.anybody_waits_beside(at);
         // A thread that was killed meanwhile cannot be resumed; its end is reported by itself.
         let _ = if to_exit { ptrace::resume_to_exit(tid, signal) } else { ptrace::resume(tid, signal) };
         if matches!(self.tasks[at].state, State::EndedLeader) {
@@ -203,7 +208,10 @@ impl Machine<'_> {
     fn take_over_leader(&mut self, pid: i32) -> Result<usize, WitnessError> {
         let former = ptrace::event_message(pid).map_err(WitnessError::sandbox("reading an event"))? as i32;
         let at = self.by_tid.get(&former).or_else(|| self.by_tid.get(&pid)).copied();
-        let at = at.ok_or(WitnessError::Sandbox { step: "following an exec", source: std::io::ErrorKind::NotFound.into() })?;
+        let at = at.ok_or(WitnessError::Sandbox {
+            step: "following an exec",
+            source: std::io::ErrorKind::NotFound.into(),
+        })?;
         let tgid = self.tasks[at].tgid;
         for other in 0..self.tasks.len() {
             if other != at && self.tasks[other].tgid == tgid && !self.tasks[other].is_gone() {
@@ -281,11 +289,18 @@ impl Machine<'_> {
     }
 
     fn on_signal(&mut self, at: usize, signal: i32) -> Result<(), WitnessError> {
-        if signal == libc::SIGTRAP && self.on_breakpoint(at)? || signal == libc::SIGSEGV && self.on_counter(at)? {
+        if signal == libc::SIGTRAP && self.on_breakpoint(at)?
+            || signal == libc::SIGSEGV && self.on_counter(at)?
+        {
             return Ok(());
         }
         match signal {
-            libc::SIGSEGV | libc::SIGBUS | libc::SIGILL | libc::SIGFPE | libc::SIGABRT | libc::SIGTRAP
+            libc::SIGSEGV
+            | libc::SIGBUS
+            | libc::SIGILL
+            | libc::SIGFPE
+            | libc::SIGABRT
+            | libc::SIGTRAP
             | libc::SIGSYS => self.note_fault(at, signal)?,
             libc::SIGXFSZ => self.end(Ending::LimitExceeded { limit: LimitKind::FileSize }),
             _ => {}

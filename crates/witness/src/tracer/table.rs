@@ -180,7 +180,7 @@ const MEMORY: &[Row] = rows! {
     libc::SYS_mbind, "mbind", "", absent;
     libc::SYS_set_mempolicy, "set_mempolicy", "", absent;
     libc::SYS_get_mempolicy, "get_mempolicy", "", absent;
-    libc::SYS_process_madvise, "process_madvise", "", absent;
+    nr::PROCESS_MADVISE, "process_madvise", "", absent;
     nr::MAP_SHADOW_STACK, "map_shadow_stack", "", absent;
     nr::MSEAL, "mseal", "", absent;
 };
@@ -359,6 +359,10 @@ const DENIED: &[Row] = rows! {
 
 /// Ids, once they are traced in the profile without a process-id namespace, and what needs no look.
 const QUIET: &[Row] = rows! {
+    libc::SYS_getpid, "getpid", "", pass;
+    libc::SYS_gettid, "gettid", "", pass;
+    libc::SYS_getppid, "getppid", "", pass;
+    libc::SYS_getpgrp, "getpgrp", "", pass;
     libc::SYS_rt_sigprocmask, "rt_sigprocmask", "", pass;
     libc::SYS_munmap, "munmap", "", pass;
 };

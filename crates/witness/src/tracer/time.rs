@@ -188,7 +188,8 @@ pub(super) fn setitimer(machine: &mut Machine<'_>, call: Call) -> Handled {
 }
 
 pub(super) fn getitimer(machine: &mut Machine<'_>, call: Call) -> Handled {
-    let alarm = (call.args[0] as i32 == libc::ITIMER_REAL).then(|| machine.process(call.tgid).alarm).flatten();
+    let alarm =
+        (call.args[0] as i32 == libc::ITIMER_REAL).then(|| machine.process(call.tgid).alarm).flatten();
     let bytes = timer_bytes(alarm, machine.now);
     Ok(give(call.tid, call.args[1], &bytes, 0))
 }

@@ -1,6 +1,8 @@
 //! Stacks of a stopped thread, by each module's own unwind tables; frame pointers where there are none.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fs::File;
+use std::io::Read;
 use std::sync::Arc;
 
 use assay_binary::{Address, DebugId, Frame, ModuleId};
@@ -8,7 +10,9 @@ use framehop::x86_64::{CacheX86_64, UnwindRegsX86_64, UnwinderX86_64};
 use framehop::{ExplicitModuleSectionInfo, FrameAddress, Module, Unwinder};
 use object::{Object, ObjectSection, ObjectSegment, ObjectSymbol};
 
+use super::ModuleFile;
 use super::modules::{is_file, mappings};
+use crate::capsule::MAX_FILE_BYTES;
 use crate::report::{INNER_FRAMES, OUTER_FRAMES};
 use crate::sys::memory;
 use crate::sys::ptrace::Registers;
@@ -46,9 +50,7 @@ impl Image {
             symbols: Vec::new(),
         };
         let Ok(file) = object::read::elf::ElfFile64::<object::Endianness>::parse(data) else { return image };
-        let build_id = file.build_id().ok().flatten();
-        image.id.debug_id =
-            build_id.map(|id| DebugId(id.iter().map(|byte| format!("{byte:02x}")).collect()));
+        image.id.debug_id = file.build_id().ok().flatten().map(hex_id);
         image.entry = file.entry();
         image.segments = file
             .segments()
@@ -97,16 +99,36 @@ impl Image {
     }
 }
 
+fn read_bounded(path: std::path::PathBuf) -> Option<Vec<u8>> {
+    let mut data = Vec::new();
+    File::open(path).ok()?.take(MAX_FILE_BYTES).read_to_end(&mut data).ok()?;
+    Some(data)
+}
+
+/// The identity of a module, by the few parts of its file that say it.
+pub(crate) fn module_id(path: &str, file: Option<std::path::PathBuf>) -> ModuleId {
+    let build_id = || {
+        let cache = object::ReadCache::new(File::open(file?).ok()?);
+        let elf = object::read::elf::ElfFile64::<object::Endianness, _>::parse(&cache).ok()?;
+        elf.build_id().ok().flatten().map(hex_id)
+    };
+    ModuleId { path: path.to_owned(), debug_id: build_id() }
+}
+
+fn hex_id(id: &[u8]) -> DebugId {
+    DebugId(id.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
 /// Images by path, read once.
 #[derive(Default)]
 pub(crate) struct Modules(BTreeMap<String, Arc<Image>>);
 
 impl Modules {
-    pub(crate) fn image(&mut self, path: &str, read: &dyn Fn(&str) -> Option<Vec<u8>>) -> Arc<Image> {
+    pub(crate) fn image(&mut self, path: &str, file: &ModuleFile<'_>) -> Arc<Image> {
         if let Some(image) = self.0.get(path) {
             return Arc::clone(image);
         }
-        let image = Arc::new(Image::read(path, &read(path).unwrap_or_default()));
+        let image = Arc::new(Image::read(path, &file(path).and_then(read_bounded).unwrap_or_default()));
         self.0.insert(path.to_owned(), Arc::clone(&image));
         image
     }
@@ -124,11 +146,11 @@ struct Loaded {
 pub(crate) struct Space(Vec<Loaded>);
 
 impl Space {
-    pub(crate) fn of(tid: i32, modules: &mut Modules, read: &dyn Fn(&str) -> Option<Vec<u8>>) -> Self {
+    pub(crate) fn of(tid: i32, modules: &mut Modules, file: &ModuleFile<'_>) -> Self {
         let mut loaded: Vec<Loaded> = Vec::new();
         let all = mappings(tid);
         for mapping in all.iter().filter(|m| m.executable && is_file(&m.path)) {
-            let image = modules.image(&mapping.path, read);
+            let image = modules.image(&mapping.path, file);
             let Some(address) = image.address_of(mapping.offset) else { continue };
             let bias = mapping.start.wrapping_sub(address);
             let same = |m: &&super::modules::Mapping| m.path == mapping.path;
@@ -185,7 +207,8 @@ impl Space {
         }
         if inner.len() == 1
             && self.frame(registers.rip, registers.rip).module.is_none()
-            && let Some(caller) = FrameAddress::from_return_address(memory::read_u64(tid, registers.rsp).unwrap_or(0))
+            && let Some(caller) =
+                FrameAddress::from_return_address(memory::read_u64(tid, registers.rsp).unwrap_or(0))
         {
             // A call to nowhere: what called is on top of the stack.
             inner.push(caller);

@@ -1,0 +1,79 @@
+//! Executed functions against what the source says.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
+
+use assay_binary::Address;
+use assay_witness::{CoveragePlan, Layout, ReplayRequest};
+
+use crate::lab::{Lab, assert_exited};
+
+const SOURCE: &str = r#"
+#include <unistd.h>
+#include <sys/wait.h>
+#include <pthread.h>
+void leaf_called(void) {} void leaf_not_called(void) {}
+void only_in_child(void) {} void only_in_thread(void) {}
+void caller(int n) { if (n) leaf_called(); else leaf_not_called(); }
+static void *run(void *a) { only_in_thread(); return 0; }
+int main() { caller(1); caller(2); if (!fork()) { only_in_child(); _exit(0); } wait(0);
+    pthread_t t; pthread_create(&t, 0, run, 0); pthread_join(t, 0); return 0; }"#;
+
+/// Functions by `nm`, an independent reader.
+fn functions(program: &Path) -> Vec<(u64, String)> {
+    let output = Command::new("nm").arg(program).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let row = |line: &str| {
+        let mut fields = line.split(' ');
+        let (address, kind, name) = (fields.next()?, fields.next()?, fields.next()?);
+        matches!(kind, "T" | "t").then(|| (u64::from_str_radix(address, 16).unwrap(), name.to_owned()))
+    };
+    text.lines().filter_map(row).collect()
+}
+
+#[test]
+fn executed_functions_are_those_that_the_source_calls() {
+    let Some(lab) = Lab::new() else { return };
+    for flags in [&["-fPIE", "-pie"][..], &["-no-pie"]] {
+        let program = lab.compile("covered", SOURCE, flags);
+        let recording = lab.record(&[program.to_str().unwrap()]);
+        let all = functions(&program);
+        let entries = all.iter().map(|(address, _)| Address(*address)).collect();
+        let path = program.canonicalize().unwrap().to_str().unwrap().to_owned();
+        for layout in [Layout::Fixed, Layout::Elsewhere(1)] {
+            let plan = CoveragePlan { path: path.clone(), entries: Vec::clone(&entries), traps: Vec::new() };
+            let request = ReplayRequest { coverage: vec![plan], layout, ..ReplayRequest::default() };
+            let report = lab.replay_as(&recording, &request);
+            assert_exited(&report);
+            let executed: BTreeSet<u64> = report.functions_executed.iter().map(|f| f.offset.0).collect();
+            let was = |name: &str| all.iter().any(|(at, n)| n == name && executed.contains(at));
+            for name in ["main", "caller", "leaf_called", "only_in_child", "only_in_thread", "run", "_start"]
+            {
+                assert!(was(name), "{name} {flags:?}");
+            }
+            assert!(!was("leaf_not_called"));
+            assert_eq!(report.unknown_code, []);
+            let plain = lab.replay(&recording);
+            assert_eq!(plain.trace_digest, report.trace_digest, "watching changes nothing");
+        }
+    }
+}
+
+#[test]
+fn code_outside_known_functions_is_seen() {
+    let Some(lab) = Lab::new() else { return };
+    let program = lab.compile("covered", SOURCE, &["-no-pie"]);
+    let recording = lab.record(&[program.to_str().unwrap()]);
+    let all = functions(&program);
+    let at = |name: &str| all.iter().find(|(_, n)| n == name).unwrap().0;
+    let traps =
+        vec![at("leaf_called")..at("leaf_called") + 2, at("leaf_not_called")..at("leaf_not_called") + 2];
+    let path = program.canonicalize().unwrap().to_str().unwrap().to_owned();
+    let plan = CoveragePlan { path, entries: vec![Address(at("main"))], traps };
+    let request = ReplayRequest { coverage: vec![plan], ..ReplayRequest::default() };
+    let report = lab.replay_as(&recording, &request);
+    assert_exited(&report);
+    let places: BTreeSet<u64> = report.unknown_code.iter().map(|frame| frame.offset.0).collect();
+    assert!(places.contains(&at("leaf_called")) && !places.contains(&at("leaf_not_called")), "{places:x?}");
+}

@@ -1,0 +1,112 @@
+//! What a hostile program tries.
+
+use assay_witness::{Ending, RecordRequest, ReplayRequest, record};
+
+use crate::lab::{Lab, assert_exited, children, text};
+
+#[test]
+fn host_files_network_and_privileges_are_out_of_reach() {
+    let source = r#"
+#define _GNU_SOURCE
+#include <stdio.h>
+#include <fcntl.h>
+#include <unistd.h>
+#include <errno.h>
+#include <signal.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/stat.h>
+#include <netinet/in.h>
+#include <sys/un.h>
+static void try(const char *what, long result) { printf("%s %s\n", what, result < 0 ? "denied" : "ALLOWED"); }
+int main(int c, char **v) {
+    try("passwd", open("/etc/passwd", O_RDONLY)); try("dotdot", open("../../../../etc/passwd", O_RDONLY));
+    try("root", open("/root", O_RDONLY)); try("proc1", open("/proc/1/root/etc/passwd", O_RDONLY)); try("mem", open("/dev/mem", O_RDWR));
+    try("write", open("/usr/evil", O_CREAT | O_WRONLY, 0600)); try("self", open(v[0], O_WRONLY)); try("chmod", chmod(v[0], 0777)); try("unlink", unlink(v[0]));
+    try("inet", socket(AF_INET, SOCK_STREAM, 0)); try("inet6", socket(AF_INET6, SOCK_DGRAM, 0)); try("netlink", socket(AF_NETLINK, SOCK_RAW, 0)); try("packet", socket(AF_PACKET, SOCK_RAW, 0)); try("vsock", socket(40, SOCK_STREAM, 0));
+    int u = socket(AF_UNIX, SOCK_STREAM, 0); struct sockaddr_un a = {AF_UNIX, "/run/docker.sock"}; try("docker", connect(u, (void *)&a, sizeof a));
+    memcpy(a.sun_path, "\0abstract", 9); try("abstract", connect(u, (void *)&a, sizeof a));
+    try("ptrace", ptrace(PTRACE_ATTACH, 1, 0, 0)); try("traceme", ptrace(PTRACE_TRACEME, 0, 0, 0));
+    try("mount", mount("none", "/tmp", "tmpfs", 0, 0)); try("umount", umount("/")); try("unshare", unshare(CLONE_NEWUSER)); try("chroot", chroot("/tmp"));
+    try("kill", kill(1, 0) < 0 ? -1 : kill(99999, 9)); try("setuid", setuid(0)); try("bpf", syscall(SYS_bpf, 0, 0, 0)); try("keyctl", syscall(SYS_keyctl, 0, 0));
+    try("userfaultfd", syscall(SYS_userfaultfd, 0)); try("perf", syscall(SYS_perf_event_open, 0, 0, -1, -1, 0)); try("iouring", syscall(425, 1, 0)); try("nested", syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0));
+    try("hostname", sethostname("x", 1)); try("vm", syscall(SYS_process_vm_readv, 1, 0, 0, 0, 0, 0)); try("mknod", -1); return 0; }"#;
+    let Some(lab) = Lab::new() else { return };
+    let hostile = lab.compile("hostile", source, &[]);
+    let request = RecordRequest {
+        subjects: vec![("app".to_owned(), "/bin/true".into())],
+        ..lab.request(&["/bin/true"])
+    };
+    let recording = record(&request, &lab.host).unwrap();
+    let request =
+        ReplayRequest { substitutions: [("app".to_owned(), hostile)].into(), ..ReplayRequest::default() };
+    let report = lab.replay_as(&recording, &request);
+    assert_exited(&report);
+    let out = text(&report);
+    assert!(!out.contains("ALLOWED"), "{out}");
+    assert!(out.lines().count() > 30);
+    assert!(children().is_empty());
+}
+
+#[test]
+fn an_unmodelled_call_is_never_a_pass() {
+    let Some(lab) = Lab::new() else { return };
+    for (source, what) in [
+        ("#include <unistd.h>\nint main(){syscall(400);return 0;}", "unmodelled_syscall"),
+        ("#include <unistd.h>\nint main(){syscall(0x40000000|39);return 0;}", "unmodelled_syscall"),
+        (
+            "int main(){int r;__asm__ volatile(\"int $0x80\":\"=a\"(r):\"a\"(20));return 0;}",
+            "unmodelled_syscall",
+        ),
+        ("#include <sys/stat.h>\nint main(){mkfifo(\"/tmp/f\",0600);return 0;}", "named_pipe"),
+        ("#include <signal.h>\nint main(){raise(SIGSTOP);return 0;}", "job_control"),
+    ] {
+        let report = lab.run_c(source, &[]);
+        assert!(
+            matches!(&report.ending, Ending::Unsupported { code, .. } if code == what),
+            "{what}: {:?}",
+            report.ending
+        );
+    }
+    assert!(children().is_empty());
+}
+
+#[test]
+fn nothing_outlives_the_run() {
+    let source = r#"
+#include <stdio.h>
+#include <unistd.h>
+#include <signal.h>
+int main() { for (int i = 0; i < 5; i++) if (!fork()) { setsid(); signal(SIGTERM, SIG_IGN); signal(SIGHUP, SIG_IGN); if (fork()) _exit(0); for (;;) pause(); }
+    puts("parent leaves"); return 0; }"#;
+    let Some(lab) = Lab::new() else { return };
+    let mounts = || std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let before = mounts();
+    let report = lab.run_c(source, &[]);
+    assert_exited(&report);
+    assert!(children().is_empty());
+    assert_eq!(mounts(), before);
+    let mine = format!("{}/program", lab.folder.path().display());
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let exe = std::fs::read_link(entry.path().join("exe")).unwrap_or_default();
+        assert_ne!(exe.to_str(), Some(mine.as_str()), "{:?}", entry.path());
+    }
+}
+
+#[test]
+fn the_program_has_no_capability_and_an_unprivileged_id() {
+    let source = r#"
+#include <stdio.h>
+#include <unistd.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+int main() { unsigned h[2] = {0x20080522, 0}, d[6]; syscall(SYS_capget, h, d);
+    printf("uid %d gid %d caps %x %x %x nnp %d\n", getuid(), getgid(), d[0], d[1], d[2], prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0)); return 0; }"#;
+    let Some(lab) = Lab::new() else { return };
+    let report = lab.run_c(source, &[]);
+    assert_eq!(text(&report), "uid 1000 gid 1000 caps 0 0 0 nnp 1\n");
+}

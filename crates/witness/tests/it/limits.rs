@@ -1,0 +1,107 @@
+//! Every limit ends the run, and nothing is left.
+
+use assay_witness::{Ending, LimitKind, Limits, ReplayRequest, RunReport, replay};
+
+use crate::lab::{Lab, children};
+
+fn limited(source: &str, limits: Limits) -> Option<RunReport> {
+    let lab = Lab::new()?;
+    let program = lab.compile("greedy", source, &[]);
+    let recording = lab.record_limited(&program, limits);
+    let report = replay(&recording.capsule, &recording, &ReplayRequest::default(), &lab.host).unwrap();
+    assert!(children().is_empty());
+    assert_eq!(recording.report.ending, report.ending);
+    Some(report)
+}
+
+fn assert_limit(source: &str, limits: Limits, limit: LimitKind) {
+    if let Some(report) = limited(source, limits) {
+        assert_eq!(report.ending, Ending::LimitExceeded { limit });
+    }
+}
+
+#[test]
+fn pure_computation_ends_by_cpu_time() {
+    let limits = Limits { cpu_micros: 200_000, ..Limits::default() };
+    let Some(report) = limited("int main(){for(;;);}", limits) else { return };
+    assert_eq!(report.ending, Ending::LimitExceeded { limit: LimitKind::CpuTime });
+    assert!((200_000..1_000_000).contains(&report.cpu_micros), "{}", report.cpu_micros);
+}
+
+#[test]
+fn calls_end_by_events() {
+    let limits = Limits { events: 5000, ..Limits::default() };
+    let source = "#include <time.h>\nint main(){struct timespec t;for(;;)clock_gettime(0,&t);}";
+    let Some(report) = limited(source, limits) else { return };
+    assert_eq!((report.ending, report.events), (Ending::LimitExceeded { limit: LimitKind::Events }, 5001));
+}
+
+#[test]
+fn a_memory_bomb_ends_by_memory() {
+    let limits = Limits { memory_bytes: 64 << 20, ..Limits::default() };
+    let source = "#include <stdlib.h>\n#include <string.h>\nint main(){for(;;){char*p=malloc(1<<20);if(p)memset(p,1,1<<20);}}";
+    assert_limit(source, limits, LimitKind::Memory);
+    let small = "#include <stdlib.h>\nint main(){for(;;){char*p=malloc(1000);if(p)*p=1;}}";
+    assert_limit(small, limits, LimitKind::Memory);
+    let shared = "#include <sys/mman.h>\n#include <string.h>\nint main(){for(;;){char*p=mmap(0,1<<24,3,MAP_SHARED|MAP_ANONYMOUS,-1,0);memset(p,1,1<<24);}}";
+    assert_limit(shared, limits, LimitKind::Memory);
+}
+
+#[test]
+fn one_absurd_allocation_is_refused_to_the_program() {
+    let source =
+        "#include <stdlib.h>\n#include <stdio.h>\nint main(){puts(malloc(1L<<50)?\"got\":\"refused\");}";
+    let Some(report) = limited(source, Limits::default()) else { return };
+    assert_eq!(
+        (report.ending, report.stdout.head.as_slice()),
+        (Ending::Exited { code: 0 }, &b"refused\n"[..])
+    );
+}
+
+#[test]
+fn a_fork_bomb_ends_by_processes() {
+    let limits = Limits { processes: 30, ..Limits::default() };
+    assert_limit("#include <unistd.h>\nint main(){for(;;)fork();}", limits, LimitKind::Processes);
+}
+
+#[test]
+fn an_output_flood_ends_by_output() {
+    let limits = Limits { output_bytes: 1 << 20, ..Limits::default() };
+    let source =
+        "#include <unistd.h>\nstatic char b[10000];int main(){for(;;)write(1+(b[0]^=1),b,sizeof b);}";
+    assert_limit(source, limits, LimitKind::Output);
+}
+
+#[test]
+fn files_end_by_size_disk_and_count() {
+    let limits = Limits { file_bytes: 1 << 20, output_bytes: 1 << 20, ..Limits::default() };
+    let source = "#include <fcntl.h>\n#include <unistd.h>\nstatic char b[10000];int main(){int f=open(\"/tmp/f\",O_CREAT|O_WRONLY,0600);for(;;)write(f,b,sizeof b);}";
+    assert_limit(source, limits, LimitKind::FileSize);
+    let limits = Limits { disk_bytes: 1 << 20, ..Limits::default() };
+    assert_limit(source, limits, LimitKind::Disk);
+    let limits = Limits { open_files: 50, ..Limits::default() };
+    assert_limit(
+        "#include <fcntl.h>\nint main(){for(;;)open(\"/dev/null\",O_RDONLY);}",
+        limits,
+        LimitKind::OpenFiles,
+    );
+}
+
+#[test]
+fn a_deadlock_is_told_as_such() {
+    let source = "#include <pthread.h>\nint main(){pthread_mutex_t m=PTHREAD_MUTEX_INITIALIZER;pthread_mutex_lock(&m);pthread_mutex_lock(&m);}";
+    let Some(report) = limited(source, Limits::default()) else { return };
+    assert_eq!(report.ending, Ending::Deadlocked);
+}
+
+#[test]
+fn a_spin_beside_others_is_not_promised() {
+    let source = "#include <pthread.h>\nstatic volatile int go;static void*f(void*a){go=1;return 0;}\nint main(){pthread_t t;pthread_create(&t,0,f,0);while(!go);return 0;}";
+    let limits = Limits { cpu_micros: 200_000, ..Limits::default() };
+    let Some(report) = limited(source, limits) else { return };
+    assert!(
+        matches!(&report.ending, Ending::Unsupported { code, .. } if code == "spin_needs_preemption"),
+        "{:?}",
+        report.ending
+    );
+}
