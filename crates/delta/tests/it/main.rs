@@ -1,3 +1,5 @@
 //! Deltas and proofs over programs that are built here, and hostile bytes.
 mod build;
 mod carry;
+mod differences;
+mod hostile;
