@@ -157,7 +157,7 @@ impl Simulation<'_, '_> {
     /// tables of constants only, so a word that leads to code ends a table; a first word that leads to
     /// a function's entry is refused rather than explained.
     pub fn relative_table(&mut self, a: u64, b: u64) {
-        let Some(own) = self.a.pieces.at(a).copied().filter(|_| a % 4 == 0) else { return };
+        let Some(own) = self.a.pieces.at(a).copied().filter(|_| a.is_multiple_of(4)) else { return };
         for at in (0..own.end - a).step_by(4).take(MAX_RELATIVE_ENTRIES) {
             let words = (word(&self.a.image, a + at), word(&self.b.image, b.wrapping_add(at)));
             let (Some(x), Some(y)) = words else { return };
