@@ -83,11 +83,7 @@ impl Simulation<'_, '_> {
     /// The crtstuff functions `(de)register_tm_clones` form the end of an empty section and compare
     /// it with itself; they read nothing there.
     fn is_clone_table_end(&self, a: u64, b: u64) -> bool {
-        let named = |image: &Image<'_>, address: u64| {
-            let symbols = image.symbols();
-            let from = symbols.partition_point(|symbol| symbol.address.0 < address);
-            symbols[from..].iter().take_while(|s| s.address.0 == address).any(|s| s.name == "__TMC_END__")
-        };
+        let named = |image: &Image<'_>, address| has_label(image, address, |name| name == "__TMC_END__");
         let is_own = |place: &str| {
             place.starts_with("deregister_tm_clones") || place.starts_with("register_tm_clones")
         };
@@ -95,6 +91,18 @@ impl Simulation<'_, '_> {
     }
 
     fn outside_pieces(&mut self, a: u64, b: u64) {
+        let is_stop =
+            |image: &Image<'_>, address| has_label(image, address, |name| name.starts_with("__stop_"));
+        let ends =
+            (self.a.pieces.at(a.wrapping_sub(1)).copied(), self.b.pieces.at(b.wrapping_sub(1)).copied());
+        if let (Some(end_a), Some(end_b)) = ends
+            && is_stop(&self.a.image, a)
+            && is_stop(&self.b.image, b)
+        {
+            // The end of a registry: what the next section holds is not meant.
+            self.piece(&end_a, &end_b, a - 1, b - 1);
+            return;
+        }
         let is_tls = |r: Option<&Relocation>| r.is_some_and(|r| r.kind == RelocationKind::DtpMod64);
         if is_tls(self.a.image.relocation_at(a)) && is_tls(self.b.image.relocation_at(b)) {
             return self.access(a, b, TLS_PAIR);
@@ -174,6 +182,16 @@ impl Simulation<'_, '_> {
             }
         }
     }
+}
+
+/// Whether a symbol of such a name stands at `address`.
+fn has_label(image: &Image<'_>, address: u64, is_such: impl Fn(&str) -> bool) -> bool {
+    let symbols = image.symbols();
+    let from = symbols.partition_point(|symbol| symbol.address.0 < address);
+    symbols[from..]
+        .iter()
+        .take_while(|symbol| symbol.address.0 == address)
+        .any(|symbol| is_such(&symbol.name))
 }
 
 /// Two sections of one name and one nature.
