@@ -256,7 +256,8 @@ impl<'data> Image<'data> {
         })
     }
 
-    fn segment_at(&self, address: u64) -> Option<&Segment> {
+    /// The segment that holds `address`.
+    pub fn segment_at(&self, address: u64) -> Option<&Segment> {
         let index = self.segments.partition_point(|segment| segment.address.0 <= address);
         let segment = self.segments.get(index.checked_sub(1)?)?;
         (address - segment.address.0 < segment.memory_size).then_some(segment)

@@ -1,6 +1,8 @@
 //! `.eh_frame`: which code unwinds how (LSB Core, section 10.6), through gimli.
 
-use gimli::{BaseAddresses, CieOrFde, EhFrame, EndianSlice, LittleEndian, UnwindSection};
+use std::collections::HashSet;
+
+use gimli::{BaseAddresses, CieOrFde, EhFrame, EhFrameHdr, EndianSlice, LittleEndian, UnwindSection};
 
 use crate::{Address, BinaryError, CodeRange, Image, limits};
 
@@ -46,7 +48,13 @@ impl<'data> Unwind<'data> {
         };
         let mut warnings = Vec::new();
         match unwind.collect() {
-            Ok(fdes) => (unwind.fdes, unwind.complete) = (fdes, true),
+            Ok(fdes) => {
+                unwind.fdes = fdes;
+                unwind.complete = unwind.is_indexed_truly(image).unwrap_or(false);
+                if !unwind.complete {
+                    warnings.push(".eh_frame_hdr does not say what .eh_frame holds".to_owned());
+                }
+            }
             Err(error) => warnings.push(format!(".eh_frame: {error}")),
         }
         BinaryError::bound("frame description count", unwind.fdes.len(), limits::MAX_FDES)?;
@@ -73,6 +81,28 @@ impl<'data> Unwind<'data> {
             }
         }
         Ok(fdes)
+    }
+
+    /// Whether `.eh_frame_hdr`, which unwinders search, leads to exactly these entries.
+    fn is_indexed_truly(&self, image: &Image<'data>) -> gimli::Result<bool> {
+        let Some(section) = image.section(".eh_frame_hdr") else { return Ok(true) };
+        let bases = BaseAddresses::default().set_eh_frame(self.address).set_eh_frame_hdr(section.address.0);
+        let header = EhFrameHdr::new(image.section_bytes(section), LittleEndian).parse(&bases, 8)?;
+        if header.eh_frame_ptr().pointer() != self.address {
+            return Ok(false);
+        }
+        let Some(table) = header.table() else { return Ok(true) };
+        let known: HashSet<(u64, u64)> =
+            self.fdes.iter().map(|fde| (fde.range.start.0, self.address + fde.offset as u64)).collect();
+        let mut rows = table.iter(&bases);
+        let mut count = 0;
+        while let Some((start, entry)) = rows.next()? {
+            count += 1;
+            if !known.contains(&(start.pointer(), entry.pointer())) {
+                return Ok(false);
+            }
+        }
+        Ok(count == known.len())
     }
 
     /// The entries, by address.
@@ -117,24 +147,25 @@ impl<'data> Unwind<'data> {
         )];
         let mut instructions = cie.instructions(&frame, &bases);
         while let Some(instruction) = instructions.next()? {
-            rules.push(rule(&frame, &instruction)?);
+            rules.extend(rule(&frame, &instruction)?);
         }
         rules.push("fde".to_owned());
         let mut instructions = full.instructions(&frame, &bases);
         while let Some(instruction) = instructions.next()? {
-            rules.push(rule(&frame, &instruction)?);
+            rules.extend(rule(&frame, &instruction)?);
         }
         Ok(rules)
     }
 }
 
-/// An expression is an offset into the section, so its bytes stand for it.
+/// An expression is an offset into the section, so its bytes stand for it; padding says nothing.
 fn rule(
     frame: &EhFrame<Slice<'_>>,
     instruction: &gimli::CallFrameInstruction<usize>,
-) -> gimli::Result<String> {
-    use gimli::CallFrameInstruction::{DefCfaExpression, Expression, ValExpression};
-    Ok(match instruction {
+) -> gimli::Result<Option<String>> {
+    use gimli::CallFrameInstruction::{DefCfaExpression, Expression, Nop, ValExpression};
+    Ok(Some(match instruction {
+        Nop => return Ok(None),
         DefCfaExpression { expression } => format!("cfa {:02x?}", expression.get(frame)?.0.slice()),
         Expression { register, expression } => {
             format!("{} at {:02x?}", register.0, expression.get(frame)?.0.slice())
@@ -143,7 +174,7 @@ fn rule(
             format!("{} is {:02x?}", register.0, expression.get(frame)?.0.slice())
         }
         other => format!("{other:?}"),
-    })
+    }))
 }
 
 fn describe(fde: &FullFde<'_>, offset: usize) -> Fde {

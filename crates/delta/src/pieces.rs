@@ -164,7 +164,7 @@ fn is_location(image: &Image<'_>, address: u64) -> bool {
         return false;
     };
     if !relro
-        || address % 8 != 0
+        || !address.is_multiple_of(8)
         || relocation.address.0 != address
         || relocation.kind != RelocationKind::Relative
     {

@@ -14,6 +14,8 @@ const RELA_BYTES: u64 = 24;
 #[derive(Default)]
 struct Tables {
     rela: (u64, u64),
+    /// How many of the first the loader takes to be relative without looking.
+    relative: u64,
     jmprel: (u64, u64),
     relr: (u64, u64),
     preinit: (u64, u64),
@@ -122,11 +124,12 @@ fn take_entry(
         33 => tables.preinit.1 = value,
         35 => tables.relr.1 = value,
         36 => tables.relr.0 = value,
+        0x6fff_fff9 => tables.relative = value,
         0x6fff_fff0 => tables.versions = Some(value),
         0x6fff_fffb => loader.flags_1 = value,
-        // DT_HASH, PLTGOT, RELAENT, SYMENT, PLTREL, DEBUG, RELRENT, GNU_HASH, RELACOUNT, VERDEF(NUM),
+        // DT_HASH, PLTGOT, RELAENT, SYMENT, PLTREL, DEBUG, RELRENT, GNU_HASH, VERDEF(NUM),
         // VERNEED(NUM): places and sizes of what is compared by its contents.
-        3 | 4 | 9 | 11 | 20 | 21 | 37 | 0x6fff_fef5 | 0x6fff_fff9 | 0x6fff_fffc..=0x6fff_ffff => {}
+        3 | 4 | 9 | 11 | 20 | 21 | 37 | 0x6fff_fef5 | 0x6fff_fffc..=0x6fff_ffff => {}
         _ => loader.unknown_tags.push((tag, value)),
     }
     Ok(())
@@ -176,6 +179,10 @@ fn relocations(image: &Image<'_>, tables: &Tables) -> Result<Vec<Relocation>, Bi
         let bytes = table(image, "relocations", place)?;
         BinaryError::bound("relocation count", bytes.len() / RELA_BYTES as usize, limits::MAX_RELOCATIONS)?;
         relocations.extend(bytes.chunks_exact(RELA_BYTES as usize).map(rela));
+    }
+    let relative = usize::try_from(tables.relative).unwrap_or(usize::MAX);
+    if relocations.iter().take(relative).any(|relocation| relocation.kind != RelocationKind::Relative) {
+        return Err(BinaryError::malformed("relocations", "DT_RELACOUNT counts others than relative ones"));
     }
     packed(image, table(image, "packed relocations", tables.relr)?, &mut relocations)?;
     relocations.retain(|relocation| relocation.kind != RelocationKind::Other(0));

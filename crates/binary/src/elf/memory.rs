@@ -62,13 +62,13 @@ fn in_memory(section: &Section) -> bool {
 }
 
 fn section(file: &File<'_>, header: &elf::SectionHeader64<LE>, name: String) -> Result<Section, BinaryError> {
-    let flags = u64::from(header.sh_flags(LE).0);
+    let flags = header.sh_flags(LE).0;
     let no_bits = header.sh_type(LE).0 == elf::SHT_NOBITS.0;
-    let loaded = flags & u64::from(elf::SHF_ALLOC.0) != 0;
+    let loaded = flags & elf::SHF_ALLOC.0 != 0;
     let kind = match (loaded, no_bits) {
         (false, _) => SectionKind::NotLoaded,
         (true, true) => SectionKind::Zeroed,
-        (true, false) if flags & u64::from(elf::SHF_EXECINSTR.0) != 0 => SectionKind::Code,
+        (true, false) if flags & elf::SHF_EXECINSTR.0 != 0 => SectionKind::Code,
         (true, false) => SectionKind::Data,
     };
     let range = if no_bits || header.sh_type(LE).0 == elf::SHT_NULL.0 {
@@ -82,8 +82,8 @@ fn section(file: &File<'_>, header: &elf::SectionHeader64<LE>, name: String) -> 
     Ok(Section {
         name,
         kind,
-        writable: flags & u64::from(elf::SHF_WRITE.0) != 0,
-        tls: flags & u64::from(elf::SHF_TLS.0) != 0,
+        writable: flags & elf::SHF_WRITE.0 != 0,
+        tls: flags & elf::SHF_TLS.0 != 0,
         address: Address(if loaded { header.sh_addr(LE) } else { 0 }),
         size: header.sh_size(LE),
         file: range,

@@ -104,6 +104,19 @@ fn open(data: &[u8]) -> Result<File<'_>, BinaryError> {
     BinaryError::bound("program header count", programs.len(), limits::MAX_SEGMENTS)?;
     let sections = header.sections(LE, data).map_err(bad)?;
     BinaryError::bound("section count", sections.len(), limits::MAX_SECTIONS)?;
+    for kind in [
+        elf::PT_INTERP,
+        elf::PT_DYNAMIC,
+        elf::PT_TLS,
+        elf::PT_GNU_STACK,
+        elf::PT_GNU_RELRO,
+        elf::PT_GNU_EH_FRAME,
+    ] {
+        if programs.iter().filter(|program| program.p_type(LE) == kind).count() > 1 {
+            let detail = format!("two of type {:#x}, of which loaders take different ones", kind.0);
+            return Err(BinaryError::malformed("program headers", detail));
+        }
+    }
     Ok(File { data, header, programs, sections })
 }
 

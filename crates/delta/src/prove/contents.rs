@@ -1,6 +1,6 @@
 //! Reached memory: where an address leads, and whether what is there is the same.
 
-use assay_binary::{DynamicSymbol, Relocation, RelocationKind, Section};
+use assay_binary::{DynamicSymbol, Image, Relocation, RelocationKind, Section};
 
 use super::Reason;
 use super::simulate::{Simulation, Task};
@@ -33,7 +33,7 @@ impl Simulation<'_, '_> {
         else {
             return self.refuse(Reason::UnresolvedReference, format!("no memory at {a:#x} or {b:#x}"));
         };
-        if !alike(section_a, section_b) {
+        if !alike(section_a, section_b) || !self.protected_alike(a, b) {
             return self.refuse(
                 Reason::DataDiffers,
                 format!("{a:#x} is in {}, {b:#x} in {}", section_a.name, section_b.name),
@@ -49,6 +49,17 @@ impl Simulation<'_, '_> {
         if self.memory.add(start, start_b, end - start) {
             self.push(Task::Contents(start, start_b, end - start));
         }
+    }
+
+    /// The same may be done with both: by their segments, and after relocation.
+    fn protected_alike(&self, a: u64, b: u64) -> bool {
+        let protection = |image: &Image<'_>, address: u64| {
+            let relro = image.loader().relro.as_ref();
+            let sealed =
+                relro.is_some_and(|r| (r.address.0..r.address.0.saturating_add(r.size)).contains(&address));
+            (image.segment_at(address).map(|segment| segment.flags), sealed)
+        };
+        protection(&self.a.image, a) == protection(&self.b.image, b)
     }
 
     /// An address of data is formed or stored.
@@ -72,11 +83,7 @@ impl Simulation<'_, '_> {
     /// The crtstuff functions `(de)register_tm_clones` form the end of an empty section and compare
     /// it with itself; they read nothing there.
     fn is_clone_table_end(&self, a: u64, b: u64) -> bool {
-        let named = |image: &assay_binary::Image<'_>, address: u64| {
-            let symbols = image.symbols();
-            let from = symbols.partition_point(|symbol| symbol.address.0 < address);
-            symbols[from..].iter().take_while(|s| s.address.0 == address).any(|s| s.name == "__TMC_END__")
-        };
+        let named = |image: &Image<'_>, address| has_label(image, address, |name| name == "__TMC_END__");
         let is_own = |place: &str| {
             place.starts_with("deregister_tm_clones") || place.starts_with("register_tm_clones")
         };
@@ -84,6 +91,18 @@ impl Simulation<'_, '_> {
     }
 
     fn outside_pieces(&mut self, a: u64, b: u64) {
+        let is_stop =
+            |image: &Image<'_>, address| has_label(image, address, |name| name.starts_with("__stop_"));
+        let ends =
+            (self.a.pieces.at(a.wrapping_sub(1)).copied(), self.b.pieces.at(b.wrapping_sub(1)).copied());
+        if let (Some(end_a), Some(end_b)) = ends
+            && is_stop(&self.a.image, a)
+            && is_stop(&self.b.image, b)
+        {
+            // The end of a registry: what the next section holds is not meant.
+            self.piece(&end_a, &end_b, a - 1, b - 1);
+            return;
+        }
         let is_tls = |r: Option<&Relocation>| r.is_some_and(|r| r.kind == RelocationKind::DtpMod64);
         if is_tls(self.a.image.relocation_at(a)) && is_tls(self.b.image.relocation_at(b)) {
             return self.access(a, b, TLS_PAIR);
@@ -96,7 +115,7 @@ impl Simulation<'_, '_> {
     /// Makes two pieces correspond whole, `a` to `b` within them.
     fn piece(&mut self, piece_a: &Piece, piece_b: &Piece, a: u64, b: u64) -> bool {
         let sections = (self.a.image.section_at(a), self.b.image.section_at(b));
-        let alike = matches!(sections, (Some(x), Some(y)) if alike(x, y));
+        let alike = matches!(sections, (Some(x), Some(y)) if alike(x, y)) && self.protected_alike(a, b);
         let same_shape = piece_a.kind == piece_b.kind
             && a - piece_a.start == b - piece_b.start
             && piece_a.end - piece_a.start == piece_b.end - piece_b.start;
@@ -146,7 +165,7 @@ impl Simulation<'_, '_> {
     /// tables of constants only, so a word that leads to code ends a table; a first word that leads to
     /// a function's entry is refused rather than explained.
     pub fn relative_table(&mut self, a: u64, b: u64) {
-        let Some(own) = self.a.pieces.at(a).copied().filter(|_| a % 4 == 0) else { return };
+        let Some(own) = self.a.pieces.at(a).copied().filter(|_| a.is_multiple_of(4)) else { return };
         for at in (0..own.end - a).step_by(4).take(MAX_RELATIVE_ENTRIES) {
             let words = (word(&self.a.image, a + at), word(&self.b.image, b.wrapping_add(at)));
             let (Some(x), Some(y)) = words else { return };
@@ -165,6 +184,16 @@ impl Simulation<'_, '_> {
     }
 }
 
+/// Whether a symbol of such a name stands at `address`.
+fn has_label(image: &Image<'_>, address: u64, is_such: impl Fn(&str) -> bool) -> bool {
+    let symbols = image.symbols();
+    let from = symbols.partition_point(|symbol| symbol.address.0 < address);
+    symbols[from..]
+        .iter()
+        .take_while(|symbol| symbol.address.0 == address)
+        .any(|symbol| is_such(&symbol.name))
+}
+
 /// Two sections of one name and one nature.
 fn alike(a: &Section, b: &Section) -> bool {
     a.name == b.name && a.kind == b.kind && a.writable == b.writable
@@ -177,7 +206,7 @@ pub(super) fn compare(simulation: &mut Simulation<'_, '_>, a: u64, b: u64, lengt
         Some((name, offset)) => format!("data at {a:#x} ({name}+{offset:#x})"),
         None => format!("data at {a:#x}"),
     });
-    let slots = |image: &assay_binary::Image<'_>, start: u64| {
+    let slots = |image: &Image<'_>, start: u64| {
         image.relocations_in(start.saturating_sub(SLOT - 1), start.saturating_add(length)).to_vec()
     };
     let (slots_a, slots_b) = (slots(image_a, a), slots(image_b, b));

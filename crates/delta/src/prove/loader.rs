@@ -12,6 +12,10 @@ const PAGE: u64 = 4096;
 const SLOT: u64 = 8;
 const EXECUTABLE: u32 = 1;
 
+/// Labels that linkers put at the ends of sections: nothing is at them.
+const LINKER_LABELS: [&str; 8] =
+    ["__bss_start", "_edata", "edata", "_end", "end", "_etext", "etext", "__data_start"];
+
 /// What must hold of each file for the check to mean anything.
 pub(super) fn preconditions(simulation: &mut Simulation<'_, '_>) {
     for (which, program) in [("baseline", simulation.a), ("candidate", simulation.b)] {
@@ -154,7 +158,7 @@ fn imports_and_exports(simulation: &mut Simulation<'_, '_>) {
                 simulation.refuse(Reason::TlsDiffers, "its offset differs")
             }
             SymbolKind::Tls => {}
-            SymbolKind::Untyped if a.size == 0 && !program_a.is_code(a.address.0) => {}
+            SymbolKind::Untyped if LINKER_LABELS.contains(&a.name.as_str()) => {}
             _ => simulation.stored_address(a.address.0, b.address.0),
         }
         if a.kind == SymbolKind::IndirectFunction {
@@ -165,7 +169,7 @@ fn imports_and_exports(simulation: &mut Simulation<'_, '_>) {
 
 type ExportKey = (String, Option<String>, SymbolKind, assay_binary::SymbolBinding, u8);
 
-/// The defined dynamic symbols; linker-made section ends (`__bss_start`, `_edata`, `_end`) are labels.
+/// The defined dynamic symbols.
 fn exports<'i>(image: &'i Image<'_>) -> BTreeMap<ExportKey, &'i DynamicSymbol> {
     let defined = image.dynamic_symbols().iter().filter(|symbol| symbol.defined && !symbol.name.is_empty());
     defined.map(|s| ((s.name.clone(), s.version.clone(), s.kind, s.binding, s.other), s)).collect()

@@ -41,7 +41,10 @@ use crate::program::Program;
 pub enum Executed<'a> {
     /// Everything: no run is known.
     All,
-    /// The units that hold these addresses.
+    /// The units that hold these addresses. Breakpoints on every
+    /// [`Entry`](assay_binary::Entry) of every unit and traps in the gaps see them all; a split-off
+    /// part runs with its unit. What the loader calls before the first breakpoint can be hit
+    /// (resolvers of indirect functions) is added here, but not what a resolver calls.
     Units(&'a [Address]),
 }
 
@@ -112,6 +115,19 @@ pub enum Reason {
     TooComplex,
 }
 
+impl std::fmt::Display for Reason {
+    /// The stable code, as in JSON: `function_changed`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (index, letter) in format!("{self:?}").chars().enumerate() {
+            if letter.is_ascii_uppercase() && index > 0 {
+                f.write_str("_")?;
+            }
+            write!(f, "{}", letter.to_ascii_lowercase())?;
+        }
+        Ok(())
+    }
+}
+
 /// One reason, and where it was found.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -126,7 +142,7 @@ pub struct Refusal {
 
 impl std::fmt::Display for Refusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:?} at {}: {}", self.reason, self.place, self.detail)
+        write!(f, "{} at {}: {}", self.reason, self.place, self.detail)
     }
 }
 
@@ -340,6 +356,9 @@ pub enum CheckError {
 }
 
 /// Derives the proof again from the two files alone and compares every word of it.
+///
+/// A proof holds for the executed functions it lists; whether a run executed more than those is for
+/// the caller to compare with the witness's coverage.
 ///
 /// # Errors
 /// [`CheckError`]: the files are others, the version is another, or the proof does not follow.

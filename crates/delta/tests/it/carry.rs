@@ -197,6 +197,72 @@ fn link_order_reversed_is_moved_only() {
     assert_eq!((delta.delta_information, delta.delta_entropy), (0.0, 0.0));
 }
 
+#[test]
+fn what_cannot_be_judged_is_refused() {
+    let files = [("t.c", C)];
+    let Some(a) = c(C) else { return };
+    for (args, expected) in [
+        (&["-O2", "-s"][..], Reason::NoSymbols),
+        (&["-O2", "-no-pie", "-fno-pie"], Reason::PositionDependent),
+        (&["-O2", "-z", "now"], Reason::FlagsDiffer),
+        (&["-O2", "-Wl,--no-as-needed", "-lm"], Reason::LibrariesDiffer),
+    ] {
+        let Some(b) = build("cc", &files, args) else { return };
+        let refusals = prove(&a, &b, Executed::All).unwrap_err();
+        assert!(reasons(&refusals).contains(&expected), "{args:?}: {refusals:#?}");
+    }
+    let refusals = prove(&a, b"no binary", Executed::All).unwrap_err();
+    assert_eq!(reasons(&refusals), [Reason::Unreadable]);
+    assert_eq!(Reason::OrderMayBeObserved.to_string(), "order_may_be_observed");
+    assert_eq!(serde_json::to_value(Reason::NoSymbols).unwrap(), Reason::NoSymbols.to_string());
+}
+
+#[test]
+fn address_taken_functions_in_another_order() {
+    let one = "__attribute__((noinline)) int low(int x) { return x + sink; }\n";
+    let two = "__attribute__((noinline)) int high(int x) { return x * sink; }\n";
+    let rest = "int main(int n, char **v) { int (*volatile f)(int) = low; int (*volatile g)(int) = high; return f(n) + g(n) + (f < g); }";
+    let source = |first: &str, second: &str| format!("static volatile int sink;\n{first}{second}{rest}");
+    let args = ["-O2", "-fno-toplevel-reorder"];
+    let Some(a) = build("cc", &[("t.c", &source(one, two))], &args) else { return };
+    let Some(b) = build("cc", &[("t.c", &source(two, one))], &args) else { return };
+    let refusals = prove(&a, &b, Executed::All).unwrap_err();
+    assert_eq!(reasons(&refusals), [Reason::OrderMayBeObserved], "{refusals:#?}");
+}
+
+#[test]
+fn the_contents_of_a_registry() {
+    let source = |names: [&str; 3]| {
+        let item = |name: &&str| {
+            format!(
+                "static const int item_{name} __attribute__((section(\"registry\"), used)) = sizeof \"{name}\" * 10 + '{name}';\n"
+            )
+        };
+        let items: String = names.iter().map(item).collect();
+        format!(
+            "#include <stdio.h>\nextern const int __start_registry[], __stop_registry[];\n{items}\
+             int main(void) {{ for (const int *i = __start_registry; i < __stop_registry; i++) printf(\"%d\\n\", *i); return 0; }}"
+        )
+    };
+    let Some(a) = c(&source(["a", "b", "c"])) else { return };
+    prove(&a, &c(&source(["a", "b", "c"])).unwrap(), Executed::All).unwrap();
+    for other in [["a", "c", "b"], ["a", "b", "d"]] {
+        let refusals = prove(&a, &c(&source(other)).unwrap(), Executed::All).unwrap_err();
+        assert_eq!(reasons(&refusals), [Reason::DataDiffers], "{refusals:#?}");
+    }
+}
+
+#[test]
+fn the_schema_names_what_is_written() {
+    let schema = schemars::schema_for!(assay_delta::DeltaProof);
+    let text = serde_json::to_string(&schema).unwrap();
+    for key in
+        ["baseline", "candidate", "normaliserVersion", "referencedFunctions", "addressA", "assumptions"]
+    {
+        assert!(text.contains(&format!("\"{key}\"")), "{key}");
+    }
+}
+
 const RUST: &str = r#"
 use std::collections::HashMap;
 trait Shape { fn area(&self, k: u32) -> u32; fn name(&self) -> String; }

@@ -1,3 +1,11 @@
 //! Deltas and proofs over programs that are built here, and hostile bytes.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test fails by panicking and says what it skips"
+)]
+
 mod build;
 mod carry;
+mod differences;
+mod hostile;
