@@ -252,6 +252,7 @@ impl From<VerifyError> for Problem {
                 let hint = "paste the whole report: a panic message, gdb's `bt`, a sanitizer's report";
                 input(StatusCode::BAD_REQUEST, "stack_refused", hint)
             }
+            VerifyError::StackIndex(_) => input(StatusCode::BAD_REQUEST, "stack_index_refused", ""),
             VerifyError::Stopped => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "stopped", Category::Environment, &error, "try again")
             }

@@ -4,7 +4,7 @@ use assay_access::Denied;
 use assay_binary::BinaryError;
 use assay_evidence::{JsonError, Sha256};
 use assay_notary::NotaryError;
-use assay_stacks::StackError;
+use assay_stacks::{IndexError, StackError};
 use assay_store::StoreError;
 use assay_witness::{Refusal, WitnessError};
 
@@ -78,6 +78,9 @@ pub enum VerifyError {
     /// A trace is refused.
     #[error(transparent)]
     Stack(#[from] StackError),
+    /// The index of stacks cannot be built.
+    #[error(transparent)]
+    StackIndex(#[from] IndexError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -3,7 +3,7 @@
 use assay_access::{Permission, Principal};
 use assay_evidence::{Sha256, Statement, Subject, TenantId, Timestamp, predicate};
 use assay_notary::Prepared;
-use assay_stacks::{Index, Report, Trace};
+use assay_stacks::{Index, Item, Report};
 use assay_store::{Generation, StoreError, StoreResult, Tx, query};
 use assay_witness::RunReport;
 use serde::Serialize;
@@ -123,22 +123,22 @@ impl Verifier {
             .map_or(Ok(None), |row| row.opt_int("newest"))?;
         if let Some(current) = current
             && newest.is_none_or(|newest| newest <= current.created_at.micros())
-            && let Ok(index) = Index::from_bytes(&self.store().blobs().get_content(tenant, &current.blob).await?)
+            && let Ok(index) = Index::from_bytes(self.store().blobs().get_content(tenant, &current.blob).await?.to_vec())
         {
             return Ok(index);
         }
         let rows = db
             .all(query("SELECT incident, report FROM traces WHERE tenant = $1 ORDER BY created_at, id").bind(tenant))
             .await?;
-        let items: Vec<(String, Trace)> = rows
+        let items: Vec<Item> = rows
             .iter()
             .map(|row| {
                 let report: Report = sql::read_json(row, "report")?;
-                Ok((row.text("incident")?, assay_stacks::normalize(&report)))
+                Ok(Item { incident: row.text("incident")?, trace: assay_stacks::normalize(&report), time: None })
             })
             .collect::<StoreResult<_>>()?;
-        let index = Index::build(&items);
-        let blob = self.store().blobs().put_content(tenant, index.to_bytes()).await?;
+        let index = Index::build(&items)?;
+        let blob = self.store().blobs().put_content(tenant, index.to_bytes().to_vec()).await?;
         let blob = &blob;
         let at = Timestamp::from_micros(newest.unwrap_or_default().max(now.micros()));
         let written: Result<(), StoreError> =

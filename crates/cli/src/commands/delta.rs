@@ -79,7 +79,7 @@ fn prove(a: &Path, b: &Path, file: Option<&Path>, output: &Output) -> Result<Exi
             if let Some(file) = file {
                 std::fs::write(file, &bytes).map_err(|error| CliError::file(file, &error))?;
             }
-            let unchanged = proof.functions.len();
+            let unchanged = proof.executed.len();
             let document = json!({ "proof": proof, "digest": Sha256::of(&bytes), "valid": true, "functions_unchanged": unchanged });
             output.data(&document, || format!("proven: {unchanged} functions unchanged"));
             Ok(Exit::Yes)
@@ -102,7 +102,7 @@ fn check(proof: &Path, a: &Path, b: &Path, output: &Output) -> Result<Exit, CliE
     let (before, after) = (read_input(a, MAX_BINARY)?, read_input(b, MAX_BINARY)?);
     match assay_delta::check(&proof, &before, &after) {
         Ok(_) => {
-            let unchanged = proof.functions.len();
+            let unchanged = proof.executed.len();
             let document = json!({ "proof": Sha256::of(&bytes), "valid": true, "functions_unchanged": unchanged });
             output.data(&document, || format!("valid: {unchanged} functions unchanged"));
             Ok(Exit::Yes)

@@ -35,7 +35,8 @@ pub(super) fn render(bundle: &Bundle, report: &BundleReport) -> Result<String, C
     let decision = decision.map(|statement| &statement.predicate).unwrap_or(&Value::Null);
     let word = |value: &Value| value.as_str().unwrap_or("-").to_owned();
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
-    let verdicts = list(&decision["evidence"]["items"]).iter().map(|item| Verdict {
+    let items = list(&decision["evidence"]["items"]);
+    let verdicts = items.iter().map(|item| Verdict {
         incident: word(&item["incident"]),
         role: word(&item["artifact"]["role"]),
         verdict: word(&item["verdict"]),
