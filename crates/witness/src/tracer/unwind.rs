@@ -1,6 +1,6 @@
 //! Stacks of a stopped thread, by each module's own unwind tables; frame pointers where there are none.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::fs::File;
 use std::io::Read;
 use std::sync::Arc;
@@ -85,7 +85,7 @@ impl Image {
     fn address_of(&self, offset: u64) -> Option<u64> {
         let segment = self.segments.iter().find(|(from, _, size)| {
             // Mappings begin at whole pages, a little before the segment's own first byte.
-            *from & !0xfff <= offset && offset < from + size
+            *from & !0xfff <= offset && offset < from.saturating_add(*size)
         })?;
         Some(segment.1.wrapping_sub(segment.0).wrapping_add(offset))
     }
@@ -94,7 +94,7 @@ impl Image {
         let next = self.symbols.partition_point(|(start, _, _)| *start <= address);
         let mut best = None;
         for (start, size, name) in self.symbols[..next].iter().rev().take(16) {
-            if address < start + size {
+            if address < start.saturating_add(*size) {
                 return Some(name);
             }
             if *size == 0 && best.is_none() {
@@ -194,6 +194,7 @@ impl Space {
         let mut regs = UnwindRegsX86_64::new(registers.rip, registers.rsp, registers.rbp);
         let mut next = Some(FrameAddress::from_instruction_pointer(registers.rip));
         let (mut inner, mut outer, mut omitted) = (Vec::new(), VecDeque::new(), 0u64);
+        let mut ordinary = HashSet::new();
         for _ in 0..MAX_WALK {
             let Some(frame) = next else { break };
             if inner.len() < INNER_FRAMES {
@@ -205,12 +206,17 @@ impl Space {
                     omitted += 1;
                 }
             }
-            next = match interrupted(tid, frame, &regs) {
+            let before = match ordinary.contains(&frame.address()) {
+                true => None,
+                false => interrupted(tid, frame, &regs),
+            };
+            next = match before {
                 Some(before) => {
                     regs = before;
                     Some(FrameAddress::from_instruction_pointer(regs.ip()))
                 }
                 None => {
+                    ordinary.insert(frame.address());
                     let mut read = |address: u64| stack.word(address).ok_or(());
                     let caller = unwinder.unwind_frame(frame, &mut regs, &mut cache, &mut read);
                     caller.ok().flatten().and_then(FrameAddress::from_return_address)
@@ -255,10 +261,16 @@ impl Loaded {
         let image = &self.image;
         let sections = ExplicitModuleSectionInfo {
             base_svma: self.start.wrapping_sub(self.bias),
-            text_svma: image.text.map(|(address, size)| address..address + size),
-            eh_frame_svma: image.eh_frame.as_ref().map(|(at, data)| *at..at + data.len() as u64),
+            text_svma: image.text.map(|(address, size)| address..address.saturating_add(size)),
+            eh_frame_svma: image
+                .eh_frame
+                .as_ref()
+                .map(|(at, data)| *at..at.saturating_add(data.len() as u64)),
             eh_frame: image.eh_frame.as_ref().map(|(_, data)| Arc::clone(data)),
-            eh_frame_hdr_svma: image.eh_frame_header.as_ref().map(|(at, data)| *at..at + data.len() as u64),
+            eh_frame_hdr_svma: image
+                .eh_frame_header
+                .as_ref()
+                .map(|(at, data)| *at..at.saturating_add(data.len() as u64)),
             eh_frame_hdr: image.eh_frame_header.as_ref().map(|(_, data)| Arc::clone(data)),
             ..Default::default()
         };
