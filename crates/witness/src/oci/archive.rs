@@ -81,7 +81,8 @@ pub fn import(from: &mut dyn Read, folder: &Path) -> Result<Capsule, OciError> {
     let mut names = BTreeSet::new();
     let mut total = 0u64;
     let mut count = 0usize;
-    for entry in archive.entries().map_err(OciError::io("the archive"))? {
+    // Raw: extension records for long names and the like are entries of their own here, and refused.
+    for entry in archive.entries().map_err(OciError::io("the archive"))?.raw(true) {
         let mut entry = entry.map_err(OciError::io("the archive"))?;
         count += 1;
         if count > MAX_ENTRIES {

@@ -54,7 +54,7 @@ fn timeout_at(call: Call, address: u64, unit: u64) -> Result<Option<u64>, i64> {
         address => {
             let fault = |_| -i64::from(libc::EFAULT);
             let seconds = memory::read_u64(call.tid, address).map_err(fault)?;
-            let micros = memory::read_u64(call.tid, address + 8).map_err(fault)?;
+            let micros = memory::read_u64(call.tid, address.wrapping_add(8)).map_err(fault)?;
             Ok(Some(seconds.saturating_mul(1_000_000_000).saturating_add(micros.saturating_mul(unit))))
         }
     }

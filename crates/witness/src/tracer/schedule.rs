@@ -6,6 +6,8 @@ use crate::error::WitnessError;
 use crate::report::Ending;
 use crate::sys::{ptrace, task};
 
+/// A hundred years of nanoseconds: what waits longer waits for ever.
+const HORIZON: u64 = 100 * 365 * 86_400 * 1_000_000_000;
 /// Events in a row after which another thread that can run gets its turn.
 const SHARE: u32 = 500;
 
@@ -67,7 +69,7 @@ impl Machine<'_> {
             State::Waiting(wait) => wait.deadline(),
             _ => None,
         });
-        waits.chain(self.next_alarm()).min()
+        waits.chain(self.next_alarm()).filter(|deadline| *deadline < HORIZON).min()
     }
 
     fn wake_if_ready(&mut self, at: usize) -> Result<(), WitnessError> {

@@ -33,7 +33,7 @@ fn send(pid: i32, signal: i32) -> Handled {
 
 pub(super) fn sigaction(machine: &mut Machine<'_>, call: Call) -> Handled {
     if let (1..=64, true) = (call.args[0], call.args[1] != 0)
-        && let Ok(flags) = memory::read_u64(call.tid, call.args[1] + 8)
+        && let Ok(flags) = memory::read_u64(call.tid, call.args[1].wrapping_add(8))
     {
         let bit = 1 << (call.args[0] - 1);
         let restarting = &mut machine.process(call.tgid).restarting;

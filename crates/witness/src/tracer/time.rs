@@ -158,7 +158,7 @@ pub(super) fn alarm(machine: &mut Machine<'_>, call: Call) -> Handled {
 
 fn read_timeval(tid: i32, address: u64) -> Option<u64> {
     let seconds = memory::read_u64(tid, address).ok()?;
-    let micros = memory::read_u64(tid, address + 8).ok()?;
+    let micros = memory::read_u64(tid, address.wrapping_add(8)).ok()?;
     Some(seconds.saturating_mul(SECOND).saturating_add(micros.saturating_mul(1000)))
 }
 

@@ -1,6 +1,6 @@
 //! Stacks of a stopped thread, by each module's own unwind tables; frame pointers where there are none.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::fs::File;
 use std::io::Read;
 use std::sync::Arc;
@@ -8,7 +8,9 @@ use std::sync::Arc;
 use assay_binary::{Address, DebugId, Frame, ModuleId};
 use framehop::x86_64::{CacheX86_64, UnwindRegsX86_64, UnwinderX86_64};
 use framehop::{ExplicitModuleSectionInfo, FrameAddress, Module, Unwinder};
-use object::{Object, ObjectSection, ObjectSegment, ObjectSymbol};
+use object::elf::{PF_X, PT_LOAD};
+use object::read::elf::ProgramHeader;
+use object::{Object, ObjectSection, ObjectSymbol};
 
 use super::ModuleFile;
 use super::modules::{is_file, mappings};
@@ -28,7 +30,8 @@ const MAX_SYMBOLS: usize = 1_000_000;
 pub(crate) struct Image {
     pub id: ModuleId,
     pub entry: u64,
-    /// (offset in the file, address) of each loaded segment.
+    /// Offset in the file, address and size of each executable segment: only these are asked for, and a
+    /// page of the file may belong to a segment before as well.
     segments: Vec<(u64, u64, u64)>,
     text: Option<(u64, u64)>,
     eh_frame: Option<(u64, Arc<[u8]>)>,
@@ -52,9 +55,12 @@ impl Image {
         let Ok(file) = object::read::elf::ElfFile64::<object::Endianness>::parse(data) else { return image };
         image.id.debug_id = file.build_id().ok().flatten().map(hex_id);
         image.entry = file.entry();
+        let endian = file.endian();
         image.segments = file
-            .segments()
-            .map(|segment| (segment.file_range().0, segment.address(), segment.file_range().1))
+            .elf_program_headers()
+            .iter()
+            .filter(|header| header.p_type(endian) == PT_LOAD && header.p_flags(endian) & PF_X == PF_X)
+            .map(|header| (header.p_offset(endian), header.p_vaddr(endian), header.p_filesz(endian)))
             .collect();
         let section = |name: &str| file.section_by_name(name);
         let bytes = |name: &str| {
@@ -79,7 +85,7 @@ impl Image {
     fn address_of(&self, offset: u64) -> Option<u64> {
         let segment = self.segments.iter().find(|(from, _, size)| {
             // Mappings begin at whole pages, a little before the segment's own first byte.
-            *from & !0xfff <= offset && offset < from + size
+            *from & !0xfff <= offset && offset < from.saturating_add(*size)
         })?;
         Some(segment.1.wrapping_sub(segment.0).wrapping_add(offset))
     }
@@ -88,7 +94,7 @@ impl Image {
         let next = self.symbols.partition_point(|(start, _, _)| *start <= address);
         let mut best = None;
         for (start, size, name) in self.symbols[..next].iter().rev().take(16) {
-            if address < start + size {
+            if address < start.saturating_add(*size) {
                 return Some(name);
             }
             if *size == 0 && best.is_none() {
@@ -185,12 +191,12 @@ impl Space {
         }
         let mut cache = CacheX86_64::<_>::new();
         let mut stack = StackReader { tid, from: 0, bytes: Vec::new() };
-        let mut read = |address: u64| stack.word(address).ok_or(());
-        let start = UnwindRegsX86_64::new(registers.rip, registers.rsp, registers.rbp);
-        let mut frames = unwinder.iter_frames(registers.rip, start, &mut cache, &mut read);
+        let mut regs = UnwindRegsX86_64::new(registers.rip, registers.rsp, registers.rbp);
+        let mut next = Some(FrameAddress::from_instruction_pointer(registers.rip));
         let (mut inner, mut outer, mut omitted) = (Vec::new(), VecDeque::new(), 0u64);
-        let mut walked = 0;
-        while let Ok(Some(frame)) = frames.next() {
+        let mut ordinary = HashSet::new();
+        for _ in 0..MAX_WALK {
+            let Some(frame) = next else { break };
             if inner.len() < INNER_FRAMES {
                 inner.push(frame);
             } else {
@@ -200,10 +206,22 @@ impl Space {
                     omitted += 1;
                 }
             }
-            walked += 1;
-            if walked >= MAX_WALK {
-                break;
-            }
+            let before = match ordinary.contains(&frame.address()) {
+                true => None,
+                false => interrupted(tid, frame, &regs),
+            };
+            next = match before {
+                Some(before) => {
+                    regs = before;
+                    Some(FrameAddress::from_instruction_pointer(regs.ip()))
+                }
+                None => {
+                    ordinary.insert(frame.address());
+                    let mut read = |address: u64| stack.word(address).ok_or(());
+                    let caller = unwinder.unwind_frame(frame, &mut regs, &mut cache, &mut read);
+                    caller.ok().flatten().and_then(FrameAddress::from_return_address)
+                }
+            };
         }
         if inner.len() == 1
             && self.frame(registers.rip, registers.rip).module.is_none()
@@ -218,15 +236,41 @@ impl Space {
     }
 }
 
+/// The registers that a signal interrupted, where a frame is the C library's return from a handler: its
+/// unwind rule is an expression over the saved context, which lies at the stack pointer.
+fn interrupted(tid: i32, frame: FrameAddress, regs: &UnwindRegsX86_64) -> Option<UnwindRegsX86_64> {
+    /// `mov $15, %rax; syscall`, as the kernel's interface has it.
+    const SIGRETURN: [u8; 9] = [0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05];
+    const SAVED_RBP: u64 = 120;
+    const SAVED_RSP: u64 = 160;
+    const SAVED_RIP: u64 = 168;
+    if !frame.is_return_address() {
+        return None;
+    }
+    let mut code = [0; SIGRETURN.len()];
+    memory::read(tid, frame.address(), &mut code).ok()?;
+    let word = |offset| memory::read_u64(tid, regs.sp().wrapping_add(offset)).ok();
+    if code != SIGRETURN {
+        return None;
+    }
+    Some(UnwindRegsX86_64::new(word(SAVED_RIP)?, word(SAVED_RSP)?, word(SAVED_RBP)?))
+}
+
 impl Loaded {
     fn module(&self) -> Module<Arc<[u8]>> {
         let image = &self.image;
         let sections = ExplicitModuleSectionInfo {
             base_svma: self.start.wrapping_sub(self.bias),
-            text_svma: image.text.map(|(address, size)| address..address + size),
-            eh_frame_svma: image.eh_frame.as_ref().map(|(at, data)| *at..at + data.len() as u64),
+            text_svma: image.text.map(|(address, size)| address..address.saturating_add(size)),
+            eh_frame_svma: image
+                .eh_frame
+                .as_ref()
+                .map(|(at, data)| *at..at.saturating_add(data.len() as u64)),
             eh_frame: image.eh_frame.as_ref().map(|(_, data)| Arc::clone(data)),
-            eh_frame_hdr_svma: image.eh_frame_header.as_ref().map(|(at, data)| *at..at + data.len() as u64),
+            eh_frame_hdr_svma: image
+                .eh_frame_header
+                .as_ref()
+                .map(|(at, data)| *at..at.saturating_add(data.len() as u64)),
             eh_frame_hdr: image.eh_frame_header.as_ref().map(|(_, data)| Arc::clone(data)),
             ..Default::default()
         };

@@ -86,3 +86,27 @@ fn division_illegal_instruction_and_trap() {
         assert_eq!(symbols(&report, 0)[0], "main");
     }
 }
+
+/// Rust's own handler turns the fault into an abort; `lld` lays segments out so that pages of the file
+/// belong to two of them.
+#[test]
+fn a_rust_stack_overflow_leaves_the_fault_and_the_abort() {
+    let Some(lab) = Lab::new() else { return };
+    let file = lab.folder.path().join("overflow.rs");
+    let source = "#[inline(never)] fn recurse(n: u64) -> u64 { let a = [n; 50]; std::hint::black_box(&a); if n == u64::MAX { 0 } else { recurse(n + 1) + a[(n % 50) as usize] } }\nfn main() { std::process::exit(recurse(0) as i32) }";
+    std::fs::write(&file, source).unwrap();
+    let program = lab.folder.path().join("overflow");
+    let compiled = std::process::Command::new("rustc").args(["-g", "-o"]).args([&program, &file]).output();
+    if !compiled.is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: no rustc");
+        return;
+    }
+    let recording = lab.record(&[program.to_str().unwrap()]);
+    let report = lab.replay(&recording);
+    assert_eq!(report.ending, Ending::Signalled { signal: libc_signal("ABRT") });
+    assert_eq!(report.faults.len(), 2);
+    assert!(symbols(&report, 0)[0].contains("recurse"), "{:?}", &symbols(&report, 0)[..1]);
+    assert!(report.faults[0].frames_omitted > 1000);
+    assert!(symbols(&report, 0).iter().any(|name| name.contains("lang_start")));
+    assert!(symbols(&report, 1).iter().any(|name| name.contains("recurse")), "through the signal's frame");
+}
