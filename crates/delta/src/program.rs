@@ -1,13 +1,13 @@
 //! One binary, read and divided, as both the index and the proof look at it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use assay_binary::{CodeMap, Image, SectionKind, UnitKind};
+use assay_binary::{CodeMap, Image, SectionKind, Unit, UnitKind};
 
 use crate::body::{Body, Reference, reference};
 use crate::error::DeltaError;
 use crate::pieces::Pieces;
-use crate::tables::{Table, tables};
+use crate::tables::{Table, is_register_jump, tables};
 
 /// An image with its units, jump tables and pieces.
 pub(crate) struct Program<'data> {
@@ -16,6 +16,8 @@ pub(crate) struct Program<'data> {
     pub pieces: Pieces,
     /// The jump tables of each unit.
     pub tables: Vec<Vec<Table>>,
+    /// Where a jump table of any unit starts.
+    pub table_bases: HashSet<u64>,
     /// The addresses that code forms or relocations point to, sorted.
     pub points: Vec<u64>,
     by_name: HashMap<String, Option<usize>>,
@@ -27,10 +29,10 @@ impl<'data> Program<'data> {
         let map = CodeMap::build(&image);
         let mut points: Vec<u64> = image.relocations().iter().map(|r| r.addend as u64).collect();
         points.extend(image.symbols().iter().map(|symbol| symbol.address.0));
-        let mut all_tables = Vec::with_capacity(map.units().len());
+        let mut jumps = Vec::with_capacity(map.units().len());
         for unit in map.units() {
             let body = Body::decode(&image, unit);
-            all_tables.push(tables(&image, &body));
+            jumps.push(body.instructions().any(is_register_jump));
             points.extend(body.instructions().filter_map(|i| match reference(i)? {
                 Reference::Address(target) | Reference::Memory(target, _) => Some(target),
                 Reference::Branch(_) => None,
@@ -38,10 +40,16 @@ impl<'data> Program<'data> {
         }
         points.sort_unstable();
         points.dedup();
+        let unit_tables = |(unit, jumps): (&Unit, &bool)| match jumps {
+            true => tables(&image, &Body::decode(&image, unit), &points),
+            false => Vec::new(),
+        };
+        let all_tables: Vec<Vec<Table>> = map.units().iter().zip(&jumps).map(unit_tables).collect();
         let flat: Vec<Table> = all_tables.iter().flatten().cloned().collect();
         let pieces = Pieces::build(&image, &flat, &points);
         let by_name = names(&map);
-        Ok(Self { image, map, pieces, tables: all_tables, points, by_name })
+        let table_bases = flat.iter().map(|table| table.base).collect();
+        Ok(Self { image, map, pieces, tables: all_tables, table_bases, points, by_name })
     }
 
     /// The only unit of that name.

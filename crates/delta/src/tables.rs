@@ -3,10 +3,12 @@
 //! Position-independent code of GCC, Clang and rustc jumps through tables of 32-bit distances from
 //! the table's own start: `lea T(%rip), b; movslq (b,i,4), r; add b, r; jmp *r`. A unit that jumps
 //! through a register is searched for addresses `T` it forms whose words, read as distances, are
-//! starts of instructions of that same unit; the table is the longest run of such words, up to the
-//! next table of the unit. The run holds every entry that a defined run can read, because each real
-//! entry is such a word; it can hold more only where unrelated bytes happen to be such words, and
-//! those are then compared as control flow, which refuses more and never less.
+//! starts of instructions of that same unit; the table is the longest run of such words up to the
+//! next address that any code forms. The run holds every entry that a defined run can read, because
+//! each real entry is such a word and nothing refers into a table; it can hold more only where
+//! unrelated bytes happen to be such words, and those are then compared as control flow, which
+//! refuses more and never less. The proof refuses a table after which entries may go on
+//! (`prove/code.rs`).
 
 use std::collections::BTreeSet;
 
@@ -29,7 +31,8 @@ impl Table {
     }
 }
 
-pub(crate) fn tables(image: &Image<'_>, body: &Body) -> Vec<Table> {
+/// The tables of a unit; `points` are the addresses, sorted, that anything refers to.
+pub(crate) fn tables(image: &Image<'_>, body: &Body, points: &[u64]) -> Vec<Table> {
     if !body.instructions().any(is_register_jump) {
         return Vec::new();
     }
@@ -38,13 +41,8 @@ pub(crate) fn tables(image: &Image<'_>, body: &Body) -> Vec<Table> {
         _ => None,
     };
     let bases: BTreeSet<u64> = body.instructions().filter_map(formed).collect();
-    let mut tables: Vec<Table> = Vec::new();
-    for &base in bases.iter().rev() {
-        let limit = tables.last().map_or(u64::MAX, |next| next.base);
-        tables.extend(table(image, body, base, limit));
-    }
-    tables.reverse();
-    tables
+    let next = |base: u64| points.get(points.partition_point(|&point| point <= base)).copied();
+    bases.into_iter().filter_map(|base| table(image, body, base, next(base).unwrap_or(u64::MAX))).collect()
 }
 
 fn table(image: &Image<'_>, body: &Body, base: u64, limit: u64) -> Option<Table> {

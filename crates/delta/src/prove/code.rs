@@ -9,7 +9,7 @@ use super::Reason;
 use super::contents::Use;
 use super::simulate::Simulation;
 use crate::body::{Body, Reference, reference, without_reference};
-use crate::tables::{Table, unresolved_jump};
+use crate::tables::{Table, unresolved_jump, word};
 
 /// Both sides of one unit.
 struct Pair<'p> {
@@ -142,6 +142,24 @@ impl Pair<'_> {
         if places(&self.a, a) != places(&self.b, b) {
             simulation.refuse(Reason::JumpTableDiffers, format!("the table at {:#x}", a.base));
         }
+        if may_continue(simulation, &self.a, a) {
+            let detail = format!("the table at {:#x} may go on to code outside the function", a.base);
+            simulation.refuse(Reason::UnresolvedIndirectJump, detail);
+        }
+    }
+}
+
+/// Whether the table may have entries after those that were recognised: the next word leads to code
+/// too, and either nothing refers to it, so that it is no start of something else, or it is a start
+/// that no other table explains, and would be a good entry.
+fn may_continue(simulation: &Simulation<'_, '_>, body: &Body, table: &Table) -> bool {
+    let program = simulation.a;
+    let Some(distance) = word(&program.image, table.end()) else { return false };
+    let target = table.base.wrapping_add_signed(distance);
+    let refers = program.points.binary_search(&table.end()).is_ok();
+    match refers {
+        false => program.is_code(target),
+        true => body.starts_at(target) && !program.table_bases.contains(&table.end()),
     }
 }
 
