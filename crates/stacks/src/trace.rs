@@ -78,7 +78,15 @@ pub(crate) enum Cause {
 fn cause(reason: &str) -> Cause {
     let reason = reason.to_ascii_lowercase();
     let says = |words: &[&str]| words.iter().any(|word| reason.contains(word));
-    if says(&["stack overflow", "overflowed its stack", "stack-overflow", "stackoverflow", "maximum recursion", "stack_overflow", "maximum call stack"]) {
+    if says(&[
+        "stack overflow",
+        "overflowed its stack",
+        "stack-overflow",
+        "stackoverflow",
+        "maximum recursion",
+        "stack_overflow",
+        "maximum call stack",
+    ]) {
         Cause::Overflow
     } else if says(&["segv", "segmentation", "sigbus", "bus error", "access_violation", "bad_access"]) {
         Cause::Fault
@@ -102,7 +110,8 @@ pub(crate) fn language(format: Format) -> Language {
 pub(crate) fn from_stack(stack: &[StackFrame], language: Language, cause: Cause) -> Trace {
     let kept = in_application(stack, language);
     let (frames, repeats) = collapse(kept);
-    let handled = stack.iter().any(|frame| frame.keys.first().is_some_and(|key| key.contains("stack_overflow")));
+    let handled =
+        stack.iter().any(|frame| frame.keys.first().is_some_and(|key| key.contains("stack_overflow")));
     let overflow = cause == Cause::Overflow
         || handled
         || repeats >= OVERFLOW_REPEATS && cause == Cause::Fault
@@ -119,17 +128,17 @@ pub(crate) fn from_stack(stack: &[StackFrame], language: Language, cause: Cause)
 /// Without scanned leftovers, signal and panic machinery and everything further in, and runtime frames.
 fn in_application(frames: &[StackFrame], language: Language) -> Vec<TraceFrame> {
     let named: Vec<&StackFrame> = frames.iter().filter(|frame| !frame.keys.is_empty()).collect();
-    let certain: Vec<&StackFrame> = named.iter().copied().filter(|frame| frame.trust != Trust::Scanned).collect();
+    let certain: Vec<&StackFrame> =
+        named.iter().copied().filter(|frame| frame.trust != Trust::Scanned).collect();
     let certain = if certain.is_empty() { named } else { certain };
     let entry = certain
         .iter()
         .rposition(|frame| language == Language::Native && noise::is_panic_entry(&frame.keys[0]))
         .map_or(0, |at| at + 1);
-    let signal = certain
-        .iter()
-        .position(|frame| frame.keys[0] == "signal handler called")
-        .map_or(0, |at| at + 1);
-    let certain = if entry.max(signal) < certain.len() { &certain[entry.max(signal)..] } else { &certain[..] };
+    let signal =
+        certain.iter().position(|frame| frame.keys[0] == "signal handler called").map_or(0, |at| at + 1);
+    let certain =
+        if entry.max(signal) < certain.len() { &certain[entry.max(signal)..] } else { &certain[..] };
     let rust = certain.iter().any(|frame| noise::is_rust_start(&frame.keys[0]));
     let kept: Vec<TraceFrame> = certain
         .iter()
@@ -266,8 +275,16 @@ mod tests {
     #[test]
     fn machinery_is_dropped_at_both_ends() {
         let trace = trace(&[
-            "raise", "abort", "rust_begin_unwind", "core::panicking::panic_fmt", "app::work", "app::main",
-            "std::rt::lang_start", "main", "__libc_start_main", "_start",
+            "raise",
+            "abort",
+            "rust_begin_unwind",
+            "core::panicking::panic_fmt",
+            "app::work",
+            "app::main",
+            "std::rt::lang_start",
+            "main",
+            "__libc_start_main",
+            "_start",
         ]);
         assert_eq!(keys(&trace), ["app::work", "app::main"]);
     }

@@ -6,7 +6,9 @@ use crate::report::{StackFrame, Trust};
 
 pub(super) fn parse(lines: &[&str]) -> Stacks {
     let mut stacks = Stacks::default();
-    let human = lines.iter().any(|line| line.starts_with("Crash reason:") || line.trim_start().starts_with("Found by:"));
+    let human = lines
+        .iter()
+        .any(|line| line.starts_with("Crash reason:") || line.trim_start().starts_with("Found by:"));
     if human {
         lines.iter().for_each(|line| human_line(&mut stacks, line));
     } else if lines.iter().any(|line| line.starts_with("Crash|") || line.starts_with("OS|")) {

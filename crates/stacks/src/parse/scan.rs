@@ -3,7 +3,8 @@
 /// `0x...` at the start: its text in lower case and what follows.
 pub(super) fn address(text: &str) -> Option<(String, &str)> {
     let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"))?;
-    let end = digits.bytes().position(|byte| !byte.is_ascii_hexdigit() && byte != b'`').unwrap_or(digits.len());
+    let end =
+        digits.bytes().position(|byte| !byte.is_ascii_hexdigit() && byte != b'`').unwrap_or(digits.len());
     if end == 0 || end > 32 {
         return None;
     }
@@ -45,7 +46,11 @@ pub(super) fn is_place(word: &str) -> bool {
     if file.is_empty() {
         return false;
     }
-    word.starts_with('/') || line.is_some() || word == "??:?" || word.contains('/') && !word.contains("::") || word.starts_with("??:")
+    word.starts_with('/')
+        || line.is_some()
+        || word == "??:?"
+        || word.contains('/') && !word.contains("::")
+        || word.starts_with("??:")
         || word.as_bytes().get(1..3) == Some(b":\\")
 }
 
