@@ -15,7 +15,9 @@ pub const MAX_CYCLE: usize = 8;
 /// The most frames of a normalised trace; what lies further out is dropped.
 pub const MAX_TRACE_FRAMES: usize = 128;
 /// How often a cycle must repeat before a memory fault is taken for an exhausted stack.
-const OVERFLOW_REPEATS: usize = 32;
+const OVERFLOW_REPEATS: usize = 12;
+/// How often it must repeat before the frames further in are taken for whatever met the guard page.
+const LEAF_REPEATS: usize = 32;
 /// The same, whatever stopped the program.
 const OVERFLOW_REPEATS_ALONE: usize = 500;
 /// How long a stack of few functions must be before it is taken for recursion without a fixed cycle.
@@ -117,7 +119,11 @@ pub(crate) fn from_stack(stack: &[StackFrame], language: Language, cause: Cause)
         || repeats >= OVERFLOW_REPEATS && cause == Cause::Fault
         || repeats >= OVERFLOW_REPEATS_ALONE;
     let mut frames = frames;
-    if overflow && let Some(first) = frames.iter().position(|frame| frame.repeated) {
+    let deep = cause == Cause::Overflow || handled || repeats >= LEAF_REPEATS;
+    if overflow
+        && deep
+        && let Some(first) = frames.iter().position(|frame| frame.repeated)
+    {
         // The leaf that happened to touch the guard page says nothing.
         frames.drain(..first);
     }
@@ -239,10 +245,8 @@ fn irregular(frames: Vec<TraceFrame>, most: usize) -> (Vec<TraceFrame>, usize) {
                 frame.repeated = true;
                 recursive.push(frame);
             }
-            Some(count) if *count > 0 => {
-                if !recursive.iter().any(|seen| seen.key() == frame.key()) {
-                    rest.push(frame);
-                }
+            Some(count) if *count > 0 && !recursive.iter().any(|seen| seen.key() == frame.key()) => {
+                rest.push(frame);
             }
             _ => {}
         }

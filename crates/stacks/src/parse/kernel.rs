@@ -64,7 +64,9 @@ pub(super) fn parse(lines: &[&str]) -> Stacks {
     let kernel = lines.iter().any(|line| {
         let sanitizer =
             ["BUG: KMSAN", "BUG: KFENCE", "BUG: KCSAN", "KASAN: "].iter().any(|mark| line.contains(mark));
+        let point = line.contains("+0x") && POINTS.iter().any(|point| content(line).starts_with(point));
         sanitizer
+            || point
             || line.contains("Call Trace:")
             || line.contains("Call trace:")
             || line.contains("RIP: 0010:")
@@ -200,10 +202,11 @@ impl Reader {
 /// The line without the console's level, time and task.
 fn content(line: &str) -> &str {
     let mut text = line.trim_end();
-    if let Some((level, rest)) = text.strip_prefix('<').and_then(|rest| rest.split_once('>')) {
-        if level.len() <= 3 && level.bytes().all(|byte| byte.is_ascii_digit()) {
-            text = rest;
-        }
+    if let Some((level, rest)) = text.strip_prefix('<').and_then(|rest| rest.split_once('>'))
+        && level.len() <= 3
+        && level.bytes().all(|byte| byte.is_ascii_digit())
+    {
+        text = rest;
     }
     for _ in 0..2 {
         let Some((inside, rest)) = text.trim_start().strip_prefix('[').and_then(|rest| rest.split_once(']'))
@@ -290,7 +293,8 @@ fn trace_frame(line: &str) -> Option<StackFrame> {
         frame.line = number;
     }
     let named = name.starts_with(|first: char| first.is_alphabetic() || first == '_');
-    if !named || name.contains("::") && !offset || !(offset || frame.file.is_some()) {
+    let ends = offset || rest.is_empty() || rest.starts_with([' ', '[']);
+    if !ends || !named || name.contains("::") && !offset || !(offset || frame.file.is_some()) {
         return None;
     }
     frame.function = Some(name.to_owned());

@@ -30,10 +30,11 @@ fn human_line(stacks: &mut Stacks, line: &str) {
             frame.trust = trust(found);
             frame.inlined = found.starts_with("inlining");
         }
-    } else if let Some((_, rest)) = number(line.trim_start()).filter(|(_, rest)| rest.starts_with("  ")) {
-        if stacks.last_mut().is_some() && !rest.contains(" = 0x") {
-            stacks.push(human_frame(rest.trim()));
-        }
+    } else if let Some((_, rest)) = number(line.trim_start()).filter(|(_, rest)| rest.starts_with("  "))
+        && stacks.last_mut().is_some()
+        && !rest.contains(" = 0x")
+    {
+        stacks.push(human_frame(rest.trim()));
     }
 }
 

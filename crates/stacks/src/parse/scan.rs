@@ -27,10 +27,10 @@ pub(super) fn number(text: &str) -> Option<(u32, &str)> {
 /// `file:line`, `file:line:column`, or `file(line)`: the file and the line.
 pub(super) fn location(text: &str) -> (&str, Option<u32>) {
     let text = text.trim().trim_end_matches(['.', ',', ':']);
-    if let Some((file, line)) = text.strip_suffix(')').and_then(|inside| inside.rsplit_once('(')) {
-        if let Some((line, "")) = number(line) {
-            return (file, Some(line));
-        }
+    if let Some((file, line)) = text.strip_suffix(')').and_then(|inside| inside.rsplit_once('('))
+        && let Some((line, "")) = number(line)
+    {
+        return (file, Some(line));
     }
     let Some((rest, last)) = text.rsplit_once(':') else { return (text, None) };
     let Some((last, "")) = number(last) else { return (text, None) };
@@ -79,9 +79,11 @@ pub(super) fn find_outside(text: &str, mark: &str) -> Option<usize> {
     None
 }
 
+/// Whether the bracket at `at` belongs to `operator<`, `operator<<=`, `operator->` and the like.
 fn is_operator(text: &str, at: usize) -> bool {
-    let before = text[..at].trim_end_matches(['<', '>', '=', '-']);
-    before.ends_with("operator")
+    let before = &text.as_bytes()[at.saturating_sub(10)..at];
+    let symbols = before.iter().rev().take(2).take_while(|byte| b"<>=-".contains(byte)).count();
+    before[..before.len() - symbols].ends_with(b"operator")
 }
 
 #[cfg(test)]

@@ -93,11 +93,9 @@ fn rust_captured() -> Report {
 fn incidents() -> Index {
     let item = |incident: &str, trace: Trace| Item { incident: incident.to_owned(), trace, time: None };
     let native = |names: &[&str], signal| normalize(&from_frames(&captured(names), Some(signal)));
-    let mut deep = vec![
-        "_ZN4yaml6parser4Load5value17h0123456789abcdefE",
-        "_ZN4yaml6parser4Load3seq17h0123456789abcdefE",
-    ]
-    .repeat(60);
+    let mut deep =
+        ["_ZN4yaml6parser4Load5value17h0123456789abcdefE", "_ZN4yaml6parser4Load3seq17h0123456789abcdefE"]
+            .repeat(60);
     deep.push("_ZN3app4main17h0123456789abcdefE");
     Index::build(&[
         item("bounds", normalize(&rust_captured())),
