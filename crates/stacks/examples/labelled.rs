@@ -7,8 +7,10 @@ use assay_stacks::{Baseline, Candidates, EvalOptions, evaluate, fit_model, parse
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let read = |file: &str| -> Result<_, Box<dyn std::error::Error>> { Ok(parse_labelled(&std::fs::read(file)?)?) };
-    let cross = if arguments.iter().any(|a| a == "--cross") { Candidates::OtherSource } else { Candidates::All };
+    let read =
+        |file: &str| -> Result<_, Box<dyn std::error::Error>> { Ok(parse_labelled(&std::fs::read(file)?)?) };
+    let cross =
+        if arguments.iter().any(|a| a == "--cross") { Candidates::OtherSource } else { Candidates::All };
     let after = |mark: &str| arguments.iter().position(|a| a == mark).and_then(|at| arguments.get(at + 1));
     let items = read(arguments.first().ok_or("a file")?)?;
     if arguments.iter().any(|a| a == "--fit") {

@@ -18,15 +18,15 @@ mod report;
 mod trace;
 
 pub use eval::{
-    Baseline, Candidates, EvalOptions, Evaluation, Figures, LabelError, Labelled, MAX_LABELLED, evaluate, fit_model,
-    parse_labelled,
+    Baseline, Candidates, EvalOptions, Evaluation, Figures, LabelError, Labelled, MAX_LABELLED, evaluate,
+    fit_model, parse_labelled,
 };
 pub use fingerprint::{FINGERPRINT_FRAMES, Fingerprint, fingerprint};
 pub use index::{INDEX_VERSION, Index, IndexError, Item, MATCH_THRESHOLD, MAX_ITEMS, Match, MatchResult};
 pub use model::{FEATURE_NAMES, Model};
 pub use parse::{from_frames, parse};
 pub use report::{
-    Format, MAX_FRAMES, MAX_LINE_BYTES, MAX_NAME_BYTES, MAX_REPORT_FRAMES, MAX_TEXT_BYTES, MAX_THREADS, Report,
-    StackError, StackFrame, Thread, Trust,
+    Format, MAX_FRAMES, MAX_LINE_BYTES, MAX_NAME_BYTES, MAX_REPORT_FRAMES, MAX_TEXT_BYTES, MAX_THREADS,
+    Report, StackError, StackFrame, Thread, Trust,
 };
 pub use trace::{MAX_CYCLE, MAX_TRACE_FRAMES, NORMALIZER_VERSION, Trace, TraceFrame, normalize};

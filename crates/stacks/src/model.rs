@@ -11,8 +11,17 @@ pub(crate) const FEATURES: usize = 11;
 
 /// The words for each feature, for explanations and for whoever reads a fitted model.
 pub const FEATURE_NAMES: [&str; FEATURES] = [
-    "always", "alignment", "query covered", "candidate covered", "top frame", "common start", "recency", "identical",
-    "same line", "different line", "popularity",
+    "always",
+    "alignment",
+    "query covered",
+    "candidate covered",
+    "top frame",
+    "common start",
+    "recency",
+    "identical",
+    "same line",
+    "different line",
+    "popularity",
 ];
 
 /// The parameters of the alignment and of the calibration.
@@ -33,14 +42,16 @@ pub struct Model {
 }
 
 impl Default for Model {
+    /// Coefficients for incidents without a training set: near those fitted to clean labels (Java
+    /// exceptions, crashes seen by two tools), so that two equal traces are probable without a time.
     fn default() -> Self {
         Self {
             alpha: 0.6,
             beta: 1.0,
             gamma: 0.1,
             coarse: [0.9, 0.6],
-            standard: 0.4,
-            coefficients: [-5.0, 2.0, 2.0, 2.0, 1.0, 0.5, 1.0, 0.5, 1.0, -0.5, 0.2],
+            standard: 0.25,
+            coefficients: [-4.8, 2.0, 1.6, 1.6, 1.2, 0.6, 1.0, 0.8, 0.8, -0.8, 0.4],
         }
     }
 }
@@ -63,6 +74,11 @@ pub(crate) struct Slot {
     /// The line in its source file, or 0.
     pub(crate) line: u32,
     pub(crate) weight: f64,
+    /// How many frames of the application lie further in: a frame of the language's library, which
+    /// inlining may hide, displaces nothing.
+    pub(crate) depth: u32,
+    /// Whether it belongs to the language's own library (and the application has frames).
+    pub(crate) standard: bool,
 }
 
 /// The token of a key that is not there, or that no trace in the index holds.
@@ -99,7 +115,10 @@ impl<'a> Query<'a> {
     /// Where a token stands at a level, in order.
     fn at(&self, token: u32, level: usize) -> &[(u32, u8, u16)] {
         let start = self.places.partition_point(|place| (place.0, place.1) < (token, level as u8));
-        let length = self.places[start..].iter().take_while(|place| (place.0, place.1) == (token, level as u8)).count();
+        let length = self.places[start..]
+            .iter()
+            .take_while(|place| (place.0, place.1) == (token, level as u8))
+            .count();
         &self.places[start..start + length]
     }
 
@@ -113,9 +132,10 @@ impl<'a> Query<'a> {
                 if candidate_taken[at] || slot.tokens[level] == NO_TOKEN {
                     continue;
                 }
-                let free = self.at(slot.tokens[level], level).iter().find(|place| {
-                    query_taken.get(usize::from(place.2)).is_some_and(|taken| !taken)
-                });
+                let free = self
+                    .at(slot.tokens[level], level)
+                    .iter()
+                    .find(|place| query_taken.get(usize::from(place.2)).is_some_and(|taken| !taken));
                 if let Some(place) = free {
                     query_taken[usize::from(place.2)] = true;
                     candidate_taken[at] = true;
@@ -133,21 +153,29 @@ impl<'a> Query<'a> {
         let (mut matched, mut query_covered, mut candidate_covered) = (0.0, 0.0, 0.0);
         let (mut gap_query, mut gap_candidate) = (query_total, candidate_total);
         let (mut top, mut same_line, mut other_line) = (0.0_f64, 0.0, 0.0);
-        let mut straight = 0_u32;
+        let (mut straight, mut own_pairs) = (0_u32, 0);
+        let own = |slots: &[Slot]| slots.iter().filter(|slot| !slot.standard).count();
         let mut first = usize::MAX;
         for &(q, c, level) in &out.pairs {
             let agree = agreement[level];
             let (query, other) = (self.slots[q], candidate[c]);
-            matched += agree * (query.weight + other.weight) * (-model.gamma * q.abs_diff(c) as f64).exp();
+            matched += agree
+                * (query.weight + other.weight)
+                * (-model.gamma * f64::from(query.depth.abs_diff(other.depth))).exp();
             query_covered += agree * query.weight;
             candidate_covered += agree * other.weight;
             gap_query -= query.weight;
             gap_candidate -= other.weight;
-            if q.min(c) == 0 && q.max(c) <= 2 {
-                top = top.max(agree * if q == c { 1.0 } else { 0.7 });
+            let (inner, outer) = (query.depth.min(other.depth), query.depth.max(other.depth));
+            if query.standard || other.standard {
+                continue;
             }
-            if level == 0 && q == c && q < 32 {
-                straight |= 1 << q;
+            if inner == 0 && outer <= 2 {
+                top = top.max(agree * if outer == 0 { 1.0 } else { 0.7 });
+            }
+            if level == 0 && inner == outer && inner < 32 {
+                straight |= 1 << inner;
+                own_pairs += 1;
             }
             if q + c < first && query.line != 0 && other.line != 0 {
                 first = q + c;
@@ -156,9 +184,7 @@ impl<'a> Query<'a> {
             }
         }
         let total = (query_total + candidate_total).max(1e-9);
-        let identical = out.pairs.len() == self.slots.len()
-            && out.pairs.len() == candidate.len()
-            && out.pairs.iter().all(|pair| pair.0 == pair.1 && pair.2 == 0);
+        let identical = own_pairs > 0 && own_pairs == own(self.slots) && own_pairs == own(candidate);
         out.features = [
             1.0,
             (matched - gap_query.max(0.0) - gap_candidate.max(0.0)) / total,

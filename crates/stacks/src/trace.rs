@@ -15,7 +15,9 @@ pub const MAX_CYCLE: usize = 8;
 /// The most frames of a normalised trace; what lies further out is dropped.
 pub const MAX_TRACE_FRAMES: usize = 128;
 /// How often a cycle must repeat before a memory fault is taken for an exhausted stack.
-const OVERFLOW_REPEATS: usize = 32;
+const OVERFLOW_REPEATS: usize = 12;
+/// How often it must repeat before the frames further in are taken for whatever met the guard page.
+const LEAF_REPEATS: usize = 32;
 /// The same, whatever stopped the program.
 const OVERFLOW_REPEATS_ALONE: usize = 500;
 /// How long a stack of few functions must be before it is taken for recursion without a fixed cycle.
@@ -78,7 +80,15 @@ pub(crate) enum Cause {
 fn cause(reason: &str) -> Cause {
     let reason = reason.to_ascii_lowercase();
     let says = |words: &[&str]| words.iter().any(|word| reason.contains(word));
-    if says(&["stack overflow", "overflowed its stack", "stack-overflow", "stackoverflow", "maximum recursion", "stack_overflow", "maximum call stack"]) {
+    if says(&[
+        "stack overflow",
+        "overflowed its stack",
+        "stack-overflow",
+        "stackoverflow",
+        "maximum recursion",
+        "stack_overflow",
+        "maximum call stack",
+    ]) {
         Cause::Overflow
     } else if says(&["segv", "segmentation", "sigbus", "bus error", "access_violation", "bad_access"]) {
         Cause::Fault
@@ -102,13 +112,18 @@ pub(crate) fn language(format: Format) -> Language {
 pub(crate) fn from_stack(stack: &[StackFrame], language: Language, cause: Cause) -> Trace {
     let kept = in_application(stack, language);
     let (frames, repeats) = collapse(kept);
-    let handled = stack.iter().any(|frame| frame.keys.first().is_some_and(|key| key.contains("stack_overflow")));
+    let handled =
+        stack.iter().any(|frame| frame.keys.first().is_some_and(|key| key.contains("stack_overflow")));
     let overflow = cause == Cause::Overflow
         || handled
         || repeats >= OVERFLOW_REPEATS && cause == Cause::Fault
         || repeats >= OVERFLOW_REPEATS_ALONE;
     let mut frames = frames;
-    if overflow && let Some(first) = frames.iter().position(|frame| frame.repeated) {
+    let deep = cause == Cause::Overflow || handled || repeats >= LEAF_REPEATS;
+    if overflow
+        && deep
+        && let Some(first) = frames.iter().position(|frame| frame.repeated)
+    {
         // The leaf that happened to touch the guard page says nothing.
         frames.drain(..first);
     }
@@ -119,17 +134,17 @@ pub(crate) fn from_stack(stack: &[StackFrame], language: Language, cause: Cause)
 /// Without scanned leftovers, signal and panic machinery and everything further in, and runtime frames.
 fn in_application(frames: &[StackFrame], language: Language) -> Vec<TraceFrame> {
     let named: Vec<&StackFrame> = frames.iter().filter(|frame| !frame.keys.is_empty()).collect();
-    let certain: Vec<&StackFrame> = named.iter().copied().filter(|frame| frame.trust != Trust::Scanned).collect();
+    let certain: Vec<&StackFrame> =
+        named.iter().copied().filter(|frame| frame.trust != Trust::Scanned).collect();
     let certain = if certain.is_empty() { named } else { certain };
     let entry = certain
         .iter()
         .rposition(|frame| language == Language::Native && noise::is_panic_entry(&frame.keys[0]))
         .map_or(0, |at| at + 1);
-    let signal = certain
-        .iter()
-        .position(|frame| frame.keys[0] == "signal handler called")
-        .map_or(0, |at| at + 1);
-    let certain = if entry.max(signal) < certain.len() { &certain[entry.max(signal)..] } else { &certain[..] };
+    let signal =
+        certain.iter().position(|frame| frame.keys[0] == "signal handler called").map_or(0, |at| at + 1);
+    let certain =
+        if entry.max(signal) < certain.len() { &certain[entry.max(signal)..] } else { &certain[..] };
     let rust = certain.iter().any(|frame| noise::is_rust_start(&frame.keys[0]));
     let kept: Vec<TraceFrame> = certain
         .iter()
@@ -230,10 +245,8 @@ fn irregular(frames: Vec<TraceFrame>, most: usize) -> (Vec<TraceFrame>, usize) {
                 frame.repeated = true;
                 recursive.push(frame);
             }
-            Some(count) if *count > 0 => {
-                if !recursive.iter().any(|seen| seen.key() == frame.key()) {
-                    rest.push(frame);
-                }
+            Some(count) if *count > 0 && !recursive.iter().any(|seen| seen.key() == frame.key()) => {
+                rest.push(frame);
             }
             _ => {}
         }
@@ -266,8 +279,16 @@ mod tests {
     #[test]
     fn machinery_is_dropped_at_both_ends() {
         let trace = trace(&[
-            "raise", "abort", "rust_begin_unwind", "core::panicking::panic_fmt", "app::work", "app::main",
-            "std::rt::lang_start", "main", "__libc_start_main", "_start",
+            "raise",
+            "abort",
+            "rust_begin_unwind",
+            "core::panicking::panic_fmt",
+            "app::work",
+            "app::main",
+            "std::rt::lang_start",
+            "main",
+            "__libc_start_main",
+            "_start",
         ]);
         assert_eq!(keys(&trace), ["app::work", "app::main"]);
     }

@@ -76,7 +76,8 @@ fn outcomes<'a>(
     threshold: f64,
     options: EvalOptions<'_>,
 ) -> Vec<Outcome<'a>> {
-    let weights: Vec<Vec<f64>> = corpus.traces.iter().map(|trace| corpus.weights(trace, parameters)).collect();
+    let weights: Vec<Vec<f64>> =
+        corpus.traces.iter().map(|trace| corpus.weights(trace, parameters)).collect();
     (0..items.len())
         .map(|query| {
             let before = options.clock.map(|clock| clock());
@@ -97,11 +98,16 @@ fn outcomes<'a>(
             }
             let mut ranked: Vec<_> = best
                 .into_iter()
-                .map(|(group, (score, trace))| (group, score, 1.0 / (1.0 + (8.0 * (threshold - score)).exp()), trace))
+                .map(|(group, (score, trace))| {
+                    (group, score, 1.0 / (1.0 + (8.0 * (threshold - score)).exp()), trace)
+                })
                 .collect();
             ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.3.cmp(&b.3)));
             ranked.truncate(super::RANKED);
-            let taken = options.clock.zip(before).map_or(0.0, |(clock, before)| (clock() - before).as_secs_f64() * 1e6);
+            let taken = options
+                .clock
+                .zip(before)
+                .map_or(0.0, |(clock, before)| (clock() - before).as_secs_f64() * 1e6);
             Outcome { ranked, taken }
         })
         .collect()

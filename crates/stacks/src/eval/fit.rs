@@ -10,6 +10,8 @@ const LEARNED: usize = 8;
 const ROUNDS: usize = 3;
 const NEWTON_STEPS: usize = 25;
 const RIDGE: f64 = 1.0;
+/// The sign that each coefficient may have: more alike may never be less probable, whatever a sample says.
+const SIGNS: [i8; FEATURES] = [0, 1, 1, 1, 1, 1, 1, 1, 1, -1, 1];
 
 type Row = [f64; FEATURES];
 
@@ -20,7 +22,8 @@ pub(super) fn fit(train: &[Labelled], cross: Candidates) -> Result<Model, IndexE
         let index = Index::build(&items)?.with_model(model.clone());
         let mut rows: Vec<(Row, bool)> = Vec::new();
         for (at, item) in train.iter().enumerate() {
-            let found = index.search(&item.trace, item.time, LEARNED, |trace| admits(train, at, trace as usize, cross));
+            let found = index
+                .search(&item.trace, item.time, LEARNED, |trace| admits(train, at, trace as usize, cross));
             for found in found.iter().filter(|found| found.place.is_none()) {
                 rows.push((found.features, train[found.trace as usize].group == item.group));
             }
@@ -58,9 +61,21 @@ fn newton(rows: &[(Row, bool)]) -> Option<Row> {
             gradient[i] -= ridge * coefficients[i];
             hessian[i][i] += ridge;
         }
+        // A coefficient that rests on its bound and is pushed against it stays there.
+        for i in 0..FEATURES {
+            if coefficients[i] == 0.0 && gradient[i] * f64::from(SIGNS[i]) < 0.0 {
+                gradient[i] = 0.0;
+                hessian[i] = [0.0; FEATURES];
+                hessian.iter_mut().for_each(|row| row[i] = 0.0);
+                hessian[i][i] = 1.0;
+            }
+        }
         let step = solve(hessian, gradient);
-        for (coefficient, step) in coefficients.iter_mut().zip(step) {
+        for ((coefficient, step), sign) in coefficients.iter_mut().zip(step).zip(SIGNS) {
             *coefficient += step.clamp(-5.0, 5.0);
+            if *coefficient * f64::from(sign) < 0.0 {
+                *coefficient = 0.0;
+            }
         }
     }
     coefficients.iter().all(|coefficient| coefficient.is_finite()).then_some(coefficients)
@@ -69,7 +84,9 @@ fn newton(rows: &[(Row, bool)]) -> Option<Row> {
 /// Gaussian elimination with pivoting; the ridge keeps the matrix regular.
 fn solve(mut matrix: [[f64; FEATURES]; FEATURES], mut right: Row) -> Row {
     for column in 0..FEATURES {
-        let pivot = (column..FEATURES).max_by(|&a, &b| matrix[a][column].abs().total_cmp(&matrix[b][column].abs())).unwrap_or(column);
+        let pivot = (column..FEATURES)
+            .max_by(|&a, &b| matrix[a][column].abs().total_cmp(&matrix[b][column].abs()))
+            .unwrap_or(column);
         matrix.swap(column, pivot);
         right.swap(column, pivot);
         let lead = matrix[column];

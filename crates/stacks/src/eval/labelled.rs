@@ -93,11 +93,20 @@ fn labelled(line: Line) -> Labelled {
         "c/linux" => Language::Kernel,
         _ => Language::Native,
     };
-    let raw = line.frames.iter().take(MAX_FRAMES).map(|frame| frame.function.clone().unwrap_or_default()).collect();
-    let frames: Vec<StackFrame> = line.frames.into_iter().take(MAX_FRAMES).map(|frame| stack_frame(frame, language)).collect();
+    let raw =
+        line.frames.iter().take(MAX_FRAMES).map(|frame| frame.function.clone().unwrap_or_default()).collect();
+    let frames: Vec<StackFrame> =
+        line.frames.into_iter().take(MAX_FRAMES).map(|frame| stack_frame(frame, language)).collect();
     let overflow = line.title.to_ascii_lowercase().contains("stackoverflow");
     let trace = from_stack(&frames, language, if overflow { Cause::Overflow } else { Cause::Other });
-    Labelled { id: line.id, group: line.group, source: line.src, time: line.ts.as_deref().and_then(micros), raw, trace }
+    Labelled {
+        id: line.id,
+        group: line.group,
+        source: line.src,
+        time: line.ts.as_deref().and_then(micros),
+        raw,
+        trace,
+    }
 }
 
 fn stack_frame(frame: LineFrame, language: Language) -> StackFrame {
@@ -106,8 +115,13 @@ fn stack_frame(frame: LineFrame, language: Language) -> StackFrame {
         Value::String(text) => text.parse().ok(),
         _ => None,
     });
-    let mut out =
-        StackFrame { function: frame.function, file: frame.file, line, inlined: frame.inl, ..StackFrame::default() };
+    let mut out = StackFrame {
+        function: frame.function,
+        file: frame.file,
+        line,
+        inlined: frame.inl,
+        ..StackFrame::default()
+    };
     assign_keys(&mut out, language);
     out
 }

@@ -19,7 +19,12 @@ struct Answer {
     probability: f64,
 }
 
-pub(super) fn summarise(items: &[Labelled], outcomes: &[Outcome<'_>], cross: Candidates, threshold: f64) -> Figures {
+pub(super) fn summarise(
+    items: &[Labelled],
+    outcomes: &[Outcome<'_>],
+    cross: Candidates,
+    threshold: f64,
+) -> Figures {
     let mut sources: HashMap<(&str, &str), usize> = HashMap::new();
     let mut groups: HashMap<&str, usize> = HashMap::new();
     for item in items {
@@ -32,7 +37,9 @@ pub(super) fn summarise(items: &[Labelled], outcomes: &[Outcome<'_>], cross: Can
         .map(|(item, outcome)| {
             let others = match cross {
                 Candidates::All => groups[item.group.as_str()] - 1,
-                Candidates::OtherSource => groups[item.group.as_str()] - sources[&(item.group.as_str(), item.source.as_str())],
+                Candidates::OtherSource => {
+                    groups[item.group.as_str()] - sources[&(item.group.as_str(), item.source.as_str())]
+                }
             };
             let best = outcome.ranked.first();
             Answer {
@@ -45,13 +52,16 @@ pub(super) fn summarise(items: &[Labelled], outcomes: &[Outcome<'_>], cross: Can
         .collect();
     let relevant = answers.iter().filter(|answer| answer.relevant).count().max(1) as f64;
     let share = |hits: usize, of: f64| if of > 0.0 { hits as f64 / of } else { 0.0 };
-    let within = |places: usize| answers.iter().filter(|answer| answer.rank.is_some_and(|rank| rank < places)).count();
+    let within =
+        |places: usize| answers.iter().filter(|answer| answer.rank.is_some_and(|rank| rank < places)).count();
     let accepted = |answer: &&Answer| answer.probability >= threshold;
     let hits = answers.iter().filter(accepted).filter(|answer| answer.rank == Some(0)).count();
     let (pair_precision, pair_recall) = pairs(items, outcomes, cross, threshold);
     let mut taken: Vec<f64> = outcomes.iter().map(|outcome| outcome.taken).collect();
     taken.sort_by(f64::total_cmp);
-    let quantile = |share: f64| taken.get(((taken.len() as f64 - 1.0) * share).round().max(0.0) as usize).copied().unwrap_or(0.0);
+    let quantile = |share: f64| {
+        taken.get(((taken.len() as f64 - 1.0) * share).round().max(0.0) as usize).copied().unwrap_or(0.0)
+    };
     Figures {
         queries: items.len(),
         top1_precision: share(hits, answers.iter().filter(accepted).count() as f64),
@@ -59,7 +69,12 @@ pub(super) fn summarise(items: &[Labelled], outcomes: &[Outcome<'_>], cross: Can
         r_at_p90: recall_at(&answers, 0.9, relevant),
         rr1: share(within(1), relevant),
         rr5: share(within(5), relevant),
-        map: answers.iter().filter_map(|answer| answer.rank).map(|rank| 1.0 / (rank as f64 + 1.0)).sum::<f64>() / relevant,
+        map: answers
+            .iter()
+            .filter_map(|answer| answer.rank)
+            .map(|rank| 1.0 / (rank as f64 + 1.0))
+            .sum::<f64>()
+            / relevant,
         auc: auc(&answers),
         macro_precision: macro_precision(items, &answers, threshold),
         pair_precision,
@@ -69,7 +84,8 @@ pub(super) fn summarise(items: &[Labelled], outcomes: &[Outcome<'_>], cross: Can
         } else {
             0.0
         },
-        brier: answers.iter().map(|answer| (answer.probability - truth(answer)).powi(2)).sum::<f64>() / answers.len().max(1) as f64,
+        brier: answers.iter().map(|answer| (answer.probability - truth(answer)).powi(2)).sum::<f64>()
+            / answers.len().max(1) as f64,
         ece: calibration_error(&answers),
         p50_us: quantile(0.5),
         p99_us: quantile(0.99),
@@ -106,7 +122,11 @@ fn auc(answers: &[Answer]) -> Option<f64> {
     }
     let (mut below, mut area, mut at) = (0.0, 0.0, 0);
     while at < sorted.len() {
-        let end = sorted[at..].iter().take_while(|answer| answer.score.total_cmp(&sorted[at].score).is_eq()).count() + at;
+        let end = sorted[at..]
+            .iter()
+            .take_while(|answer| answer.score.total_cmp(&sorted[at].score).is_eq())
+            .count()
+            + at;
         let tied = sorted[at..end].iter().filter(|answer| answer.relevant).count() as f64;
         let others = (end - at) as f64 - tied;
         area += tied * (below + others / 2.0);
@@ -150,7 +170,9 @@ fn pairs(items: &[Labelled], outcomes: &[Outcome<'_>], cross: Candidates, thresh
         at
     }
     for (query, outcome) in outcomes.iter().enumerate() {
-        if let Some(best) = outcome.ranked.first().filter(|best| best.2 >= threshold && admits(items, query, best.3, cross)) {
+        if let Some(best) =
+            outcome.ranked.first().filter(|best| best.2 >= threshold && admits(items, query, best.3, cross))
+        {
             let (a, b) = (root(&mut parent, query), root(&mut parent, best.3));
             parent[a] = b;
         }

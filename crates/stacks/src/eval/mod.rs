@@ -90,7 +90,11 @@ pub struct Evaluation {
 
 /// Evaluates matching on labelled traces. With training traces the model's coefficients are fitted on
 /// them first; without, the built-in ones are used.
-pub fn evaluate(items: &[Labelled], train: Option<&[Labelled]>, options: EvalOptions<'_>) -> Result<Evaluation, IndexError> {
+pub fn evaluate(
+    items: &[Labelled],
+    train: Option<&[Labelled]>,
+    options: EvalOptions<'_>,
+) -> Result<Evaluation, IndexError> {
     let model = match train {
         Some(train) => fit_model(train, options.cross)?,
         None => Model::default(),
@@ -99,11 +103,20 @@ pub fn evaluate(items: &[Labelled], train: Option<&[Labelled]>, options: EvalOpt
     let mut outcomes = Vec::with_capacity(items.len());
     for (at, item) in items.iter().enumerate() {
         let before = options.clock.map(|clock| clock());
-        let found = index.search(&item.trace, item.time, RANKED, |trace| admits(items, at, trace as usize, options.cross));
-        let taken = options.clock.zip(before).map_or(0.0, |(clock, before)| (clock() - before).as_secs_f64() * 1e6);
+        let found = index
+            .search(&item.trace, item.time, RANKED, |trace| admits(items, at, trace as usize, options.cross));
+        let taken =
+            options.clock.zip(before).map_or(0.0, |(clock, before)| (clock() - before).as_secs_f64() * 1e6);
         let ranked = found
             .iter()
-            .map(|found| (items[found.trace as usize].group.as_str(), found.score, found.probability, found.trace as usize))
+            .map(|found| {
+                (
+                    items[found.trace as usize].group.as_str(),
+                    found.score,
+                    found.probability,
+                    found.trace as usize,
+                )
+            })
             .collect();
         outcomes.push(Outcome { ranked, taken });
     }
@@ -130,5 +143,7 @@ pub(crate) fn known(items: &[Labelled]) -> Vec<Item> {
 /// Whether `candidate` may be compared with the query.
 pub(crate) fn admits(items: &[Labelled], query: usize, candidate: usize, cross: Candidates) -> bool {
     candidate != query
-        && items.get(candidate).is_some_and(|item| cross == Candidates::All || item.source != items[query].source)
+        && items
+            .get(candidate)
+            .is_some_and(|item| cross == Candidates::All || item.source != items[query].source)
 }

@@ -84,7 +84,9 @@ pub(super) fn bytes(items: &[Item]) -> Result<Vec<u8>, IndexError> {
     for (number, entry) in (0..).zip(incidents.values_mut()) {
         *entry = number;
     }
-    let total = |lengths: &mut dyn Iterator<Item = usize>| u32::try_from(lengths.sum::<usize>()).map_err(|_| too_large());
+    let total = |lengths: &mut dyn Iterator<Item = usize>| {
+        u32::try_from(lengths.sum::<usize>()).map_err(|_| too_large())
+    };
     let counts = Counts {
         traces: total(&mut std::iter::once(items.len()))?,
         tokens: total(&mut std::iter::once(tokens.len()))?,
@@ -99,6 +101,7 @@ pub(super) fn bytes(items: &[Item]) -> Result<Vec<u8>, IndexError> {
     counts.write(&mut out);
     texts(&mut out, tokens.keys().copied());
     texts(&mut out, incidents.keys().copied());
+    numbers(&mut out, postings.values().map(|list| rarity(items.len(), list.len()).to_bits()));
     ends(&mut out, postings.values().map(Vec::len));
     numbers(&mut out, postings.values().flatten().copied());
     trace_table(&mut out, items, &placed, &incidents);
@@ -107,6 +110,12 @@ pub(super) fn bytes(items: &[Item]) -> Result<Vec<u8>, IndexError> {
     numbers(&mut out, placed.iter().flatten().map(token));
     format::seal(&mut out);
     Ok(out)
+}
+
+/// The normalised inverse document frequency: near 1 for a key of one trace, 0 for one that all hold.
+fn rarity(traces: usize, holding: usize) -> f32 {
+    let traces = traces as f64 + 1.0;
+    ((traces / (holding as f64 + 1.0)).ln().max(0.0) / traces.ln().max(1e-9)) as f32
 }
 
 fn numbers(out: &mut Vec<u8>, numbers: impl Iterator<Item = u32>) {

@@ -23,11 +23,15 @@ impl<B: AsRef<[u8]>> Index<B> {
 
     fn place_words(&self, place: u32) -> String {
         match self.token_text(place) {
-            "stack overflow" => "only an exhausted stack is known of one of the two; both exhaust their stack".to_owned(),
+            "stack overflow" => {
+                "only an exhausted stack is known of one of the two; both exhaust their stack".to_owned()
+            }
             text if text.starts_with("at ") || text.starts_with("in ") => {
                 format!("only a source location is known of one of the two; both lie {text}")
             }
-            text => format!("only a source location is known of one of the two; both lie in the module {text}"),
+            text => {
+                format!("only a source location is known of one of the two; both lie in the module {text}")
+            }
         }
     }
 
@@ -46,13 +50,23 @@ impl<B: AsRef<[u8]>> Index<B> {
             words.push(match level {
                 0 if q == c => format!("frame {q} {} agrees", name(q)),
                 0 => format!("frame {q} {} agrees with frame {c}", name(q)),
-                1 => format!("frame {q} {} agrees in crate and function with {}", name(q), known.get(c).unwrap_or(&"")),
-                _ => format!("frame {q} {} agrees in its last name with {}", name(q), known.get(c).unwrap_or(&"")),
+                1 => format!(
+                    "frame {q} {} agrees in crate and function with {}",
+                    name(q),
+                    known.get(c).unwrap_or(&"")
+                ),
+                _ => format!(
+                    "frame {q} {} agrees in its last name with {}",
+                    name(q),
+                    known.get(c).unwrap_or(&"")
+                ),
             });
         }
-        let only_query = (0..trace.frames.len()).filter(|at| !pairs.iter().any(|pair| pair.0 == *at)).map(name);
+        let only_query =
+            (0..trace.frames.len()).filter(|at| !pairs.iter().any(|pair| pair.0 == *at)).map(name);
         list(&mut words, "only in this trace", only_query.collect());
-        let only_known = (0..known.len()).filter(|at| !pairs.iter().any(|pair| pair.1 == *at)).map(|at| known[at]);
+        let only_known =
+            (0..known.len()).filter(|at| !pairs.iter().any(|pair| pair.1 == *at)).map(|at| known[at]);
         list(&mut words, "only in the known trace", only_known.collect());
         if found.features[8] > 0.5 {
             words.push("the innermost agreeing frames stand at the same line".to_owned());
@@ -67,5 +81,9 @@ fn list(words: &mut Vec<String>, kind: &str, names: Vec<&str>) {
     }
     let more = names.len().saturating_sub(NAMED);
     let named = names[..names.len().min(NAMED)].join(", ");
-    words.push(if more > 0 { format!("{kind}: {named} and {more} more") } else { format!("{kind}: {named}") });
+    words.push(if more > 0 {
+        format!("{kind}: {named} and {more} more")
+    } else {
+        format!("{kind}: {named}")
+    });
 }

@@ -1,7 +1,7 @@
 //! The index as bytes: little-endian numbers in fixed sections, a checksum at the end.
 //!
 //! Header, 48 bytes: magic, version, counts. Then, each aligned to 4 bytes: the ends of the token
-//! texts; the token texts, sorted; the ends of the incidents' names; the names; the ends of the posting lists; the
+//! texts; the token texts, sorted; the ends of the incidents' names; the names; the rarity of each token (a 32-bit float); the ends of the posting lists; the
 //! postings (trace numbers, ascending); the traces (incident, time, ends of their frames and places);
 //! the frames (three tokens, line, flags); the places (tokens); SHA-256 of everything before it.
 
@@ -32,6 +32,7 @@ pub(super) struct Layout {
     pub(super) token_text: usize,
     pub(super) incident_ends: usize,
     pub(super) incident_text: usize,
+    pub(super) rarities: usize,
     pub(super) posting_ends: usize,
     pub(super) postings: usize,
     pub(super) trace_table: usize,
@@ -56,8 +57,16 @@ impl Counts {
     pub(super) fn write(self, out: &mut Vec<u8>) {
         out.extend_from_slice(MAGIC);
         for number in [
-            INDEX_VERSION, self.traces, self.tokens, self.incidents, self.token_bytes, self.incident_bytes, self.postings,
-            self.frames, self.places, 0,
+            INDEX_VERSION,
+            self.traces,
+            self.tokens,
+            self.incidents,
+            self.token_bytes,
+            self.incident_bytes,
+            self.postings,
+            self.frames,
+            self.places,
+            0,
         ] {
             out.extend_from_slice(&number.to_le_bytes());
         }
@@ -110,6 +119,7 @@ impl Layout {
             token_text: section(counts.token_bytes.into()),
             incident_ends: section(u64::from(counts.incidents) * 4),
             incident_text: section(counts.incident_bytes.into()),
+            rarities: section(u64::from(counts.tokens) * 4),
             posting_ends: section(u64::from(counts.tokens) * 4),
             postings: section(u64::from(counts.postings) * 4),
             trace_table: section(u64::from(counts.traces) * TRACE_BYTES as u64),

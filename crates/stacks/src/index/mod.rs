@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub use format::{INDEX_VERSION, MAX_ITEMS};
 
 use crate::model::Model;
-use crate::trace::Trace;
+use crate::trace::{MAX_TRACE_FRAMES, Trace};
 use format::Layout;
 
 /// One known trace.
@@ -84,6 +84,8 @@ pub struct Index<B = Vec<u8>> {
     bytes: B,
     layout: Layout,
     model: Model,
+    /// The model's weight of each depth.
+    depths: Vec<f64>,
 }
 
 impl Index<Vec<u8>> {
@@ -97,11 +99,12 @@ impl<B: AsRef<[u8]>> Index<B> {
     /// Opens an index; its size, version and checksum are verified.
     pub fn from_bytes(bytes: B) -> Result<Self, IndexError> {
         let layout = Layout::read(bytes.as_ref())?;
-        Ok(Self { bytes, layout, model: Model::default() })
+        Ok(Self { bytes, layout, model: Model::default(), depths: Vec::new() }.with_model(Model::default()))
     }
 
     /// The same index under another model.
     pub fn with_model(mut self, model: Model) -> Self {
+        self.depths = (0..=MAX_TRACE_FRAMES).map(|depth| (1.0 + depth as f64).powf(-model.alpha)).collect();
         self.model = model;
         self
     }

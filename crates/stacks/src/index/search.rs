@@ -2,16 +2,16 @@
 
 use std::collections::HashMap;
 
+use super::Index;
 use super::build::{NO_TIME, levels, places};
 use super::format::{self, FLAG_LOCATION, FLAG_STANDARD, FRAME_BYTES, TRACE_BYTES, i64_at, u32_at};
-use super::Index;
 use crate::model::{Alignment, FEATURES, NO_TOKEN, Query, Slot, recency};
 use crate::trace::{MAX_TRACE_FRAMES, Trace};
 
 /// How many postings of one query are read before only traces already seen are considered.
 const MAX_POSTINGS: usize = 60_000;
 /// How many candidates are aligned.
-const MAX_ALIGNED: usize = 192;
+const MAX_ALIGNED: usize = 96;
 
 /// One incident found.
 #[derive(Clone, Debug)]
@@ -29,7 +29,13 @@ pub(crate) struct Found {
 impl<B: AsRef<[u8]>> Index<B> {
     /// The incidents that a trace may belong to, the most probable first; only traces that `admit`
     /// lets pass count.
-    pub(crate) fn search(&self, trace: &Trace, time: Option<i64>, limit: usize, admit: impl Fn(u32) -> bool) -> Vec<Found> {
+    pub(crate) fn search(
+        &self,
+        trace: &Trace,
+        time: Option<i64>,
+        limit: usize,
+        admit: impl Fn(u32) -> bool,
+    ) -> Vec<Found> {
         let slots = self.slots_of(trace);
         let query_places: Vec<u32> = places(trace).iter().filter_map(|place| self.token(place)).collect();
         let bare = trace.frames.iter().all(|frame| frame.location);
@@ -129,7 +135,9 @@ impl<B: AsRef<[u8]>> Index<B> {
     /// A match by the place alone: as probable as the place is rare among incidents.
     fn by_place(&self, candidate: u32, query_places: &[u32]) -> Option<Found> {
         let places = self.places(candidate);
-        let shared = places.filter(|place| query_places.contains(place)).map(|place| (self.place_probability(place), place));
+        let shared = places
+            .filter(|place| query_places.contains(place))
+            .map(|place| (self.place_probability(place), place));
         let (probability, place) = shared.max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(&a.1)))?;
         Some(Found {
             trace: candidate,
@@ -142,7 +150,8 @@ impl<B: AsRef<[u8]>> Index<B> {
     }
 
     fn place_probability(&self, place: u32) -> f64 {
-        let mut incidents: Vec<u32> = self.postings(place).take(4096).map(|trace| self.incident(trace)).collect();
+        let mut incidents: Vec<u32> =
+            self.postings(place).take(4096).map(|trace| self.incident(trace)).collect();
         incidents.sort_unstable();
         incidents.dedup();
         let text = self.token_text(place);
@@ -159,13 +168,17 @@ impl<B: AsRef<[u8]>> Index<B> {
     }
 
     fn slots_of(&self, trace: &Trace) -> Vec<Slot> {
-        let frames = trace.frames.iter().take(MAX_TRACE_FRAMES).enumerate();
-        frames
-            .map(|(at, frame)| {
-                let tokens = levels(frame).map(|key| key.and_then(|key| self.token(key)).unwrap_or(NO_TOKEN));
-                self.slot(at, tokens, frame.line.unwrap_or(0), u32::from(frame.standard) * FLAG_STANDARD)
+        let frames = trace.frames.iter().take(MAX_TRACE_FRAMES);
+        let mut slots: Vec<Slot> = frames
+            .map(|frame| Slot {
+                tokens: levels(frame).map(|key| key.and_then(|key| self.token(key)).unwrap_or(NO_TOKEN)),
+                line: frame.line.unwrap_or(0),
+                standard: frame.standard,
+                ..Slot::default()
             })
-            .collect()
+            .collect();
+        self.weigh(&mut slots);
+        slots
     }
 
     /// Reads the frames of a known trace; true where it is only a location.
@@ -174,28 +187,45 @@ impl<B: AsRef<[u8]>> Index<B> {
         let range = self.trace_range(trace, 12);
         out.clear();
         let mut located = !range.is_empty();
-        for (at, frame) in range.take(MAX_TRACE_FRAMES).enumerate() {
+        for frame in range.take(MAX_TRACE_FRAMES) {
             let base = self.layout.frames + frame * FRAME_BYTES;
             let field = |at: usize| u32_at(bytes, base + at * 4);
             located &= field(4) & FLAG_LOCATION != 0;
-            out.push(self.slot(at, [field(0), field(1), field(2)], field(3), field(4)));
+            let standard = field(4) & FLAG_STANDARD != 0;
+            out.push(Slot {
+                tokens: [field(0), field(1), field(2)],
+                line: field(3),
+                standard,
+                ..Slot::default()
+            });
         }
+        self.weigh(out);
         located
     }
 
-    fn slot(&self, at: usize, tokens: [u32; 3], line: u32, flags: u32) -> Slot {
-        let depth = (1.0 + at as f64).powf(-self.model.alpha);
-        let share = if flags & FLAG_STANDARD != 0 { self.model.standard } else { 1.0 };
-        Slot { tokens, line, weight: depth * share * (0.05 + self.rarity(tokens[0]).powf(self.model.beta)) }
+    /// Sets depth and weight; where the application has no frame, the library's count as its own.
+    fn weigh(&self, slots: &mut [Slot]) {
+        let own = slots.iter().any(|slot| !slot.standard);
+        let mut depth = 0;
+        for slot in slots {
+            slot.standard &= own;
+            slot.depth = depth;
+            depth += u32::from(!slot.standard);
+            let share = if slot.standard { self.model.standard } else { 1.0 };
+            let local = self.depths.get(slot.depth as usize).copied().unwrap_or(0.0);
+            let rarity = self.rarity(slot.tokens[0]);
+            let rarity = if self.model.beta == 1.0 { rarity } else { rarity.powf(self.model.beta) };
+            slot.weight = local * share * (0.05 + rarity);
+        }
     }
 
-    /// The normalised inverse document frequency: 1 for a key that no trace holds, 0 for one that all hold.
+    /// How rare a key is; 1 for one that no trace holds.
     fn rarity(&self, token: u32) -> f64 {
-        if token == NO_TOKEN {
+        if token >= self.layout.tokens {
             return 1.0;
         }
-        let traces = f64::from(self.layout.traces) + 1.0;
-        (traces / (self.frequency(token) as f64 + 1.0)).ln().max(0.0) / traces.ln().max(1e-9)
+        let rarity = f32::from_bits(u32_at(self.bytes.as_ref(), self.layout.rarities + token as usize * 4));
+        if rarity.is_finite() { f64::from(rarity).clamp(0.0, 1.0) } else { 0.0 }
     }
 
     pub(super) fn token(&self, key: &str) -> Option<u32> {
@@ -233,7 +263,8 @@ impl<B: AsRef<[u8]>> Index<B> {
         let bytes = self.bytes.as_ref();
         let range = format::range(bytes, self.layout.posting_ends, token);
         let start = self.layout.postings.saturating_add(range.start.saturating_mul(4));
-        let end = self.layout.postings.saturating_add(range.end.saturating_mul(4)).min(self.layout.trace_table);
+        let end =
+            self.layout.postings.saturating_add(range.end.saturating_mul(4)).min(self.layout.trace_table);
         let traces = self.layout.traces;
         (start..end).step_by(4).map(move |at| u32_at(bytes, at)).filter(move |trace| *trace < traces)
     }
@@ -265,7 +296,11 @@ impl<B: AsRef<[u8]>> Index<B> {
     /// The keys of a known trace's frames, most specific ones.
     pub(super) fn frame_names(&self, trace: u32) -> Vec<&str> {
         let frames = self.trace_range(trace, 12).take(MAX_TRACE_FRAMES);
-        frames.map(|frame| self.token_text(u32_at(self.bytes.as_ref(), self.layout.frames + frame * FRAME_BYTES))).collect()
+        frames
+            .map(|frame| {
+                self.token_text(u32_at(self.bytes.as_ref(), self.layout.frames + frame * FRAME_BYTES))
+            })
+            .collect()
     }
 
     /// The alignment of a query with one known trace, to be explained.

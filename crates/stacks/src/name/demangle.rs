@@ -66,7 +66,10 @@ mod tests {
 
     #[test]
     fn each_scheme() {
-        assert_eq!(demangled("_ZN9yaml_rust6parser9load_node17h0123456789abcdefE"), "yaml_rust::parser::load_node");
+        assert_eq!(
+            demangled("_ZN9yaml_rust6parser9load_node17h0123456789abcdefE"),
+            "yaml_rust::parser::load_node"
+        );
         assert_eq!(demangled("_RNvNtCs1234_7mycrate3foo3bar"), "mycrate::foo::bar");
         assert_eq!(demangled("_ZN3foo3barEi"), "foo::bar");
         assert_eq!(demangled("memcpy@@GLIBC_2.14"), "memcpy@@GLIBC_2.14");

@@ -61,10 +61,7 @@ pub(super) fn go(name: &str) -> String {
             _ => {}
         }
     }
-    let parts: Vec<&str> = out
-        .split('.')
-        .filter(|part| !part.is_empty() && !is_go_closure(part))
-        .collect();
+    let parts: Vec<&str> = out.split('.').filter(|part| !part.is_empty() && !is_go_closure(part)).collect();
     parts.join(".").trim_end_matches("-fm").to_owned()
 }
 

@@ -133,7 +133,8 @@ mod tests {
 
     #[test]
     fn a_registry_path_names_its_module() {
-        let path = "/home/u/.cargo/registry/src/index.crates.io-6f17d22bba15001f/yaml-rust-0.4.0/src/parser.rs";
+        let path =
+            "/home/u/.cargo/registry/src/index.crates.io-6f17d22bba15001f/yaml-rust-0.4.0/src/parser.rs";
         assert_eq!(rust_module(path).as_deref(), Some("yaml_rust::parser"));
         assert_eq!(strip_version("regex-1.5.4"), "regex");
         assert_eq!(strip_version("é-1.0"), "é");

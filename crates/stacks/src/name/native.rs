@@ -30,26 +30,47 @@ fn is_hex(name: &str) -> bool {
 }
 
 fn is_marker(name: &str) -> bool {
-    matches!(name, "<unknown>" | "<null>" | "<unavailable>" | "<redacted>" | "<unknown module>" | "<anonymous>")
+    matches!(
+        name,
+        "<unknown>" | "<null>" | "<unavailable>" | "<redacted>" | "<unknown module>" | "<anonymous>"
+    )
 }
 
 fn strip_thunk(name: &str) -> &str {
-    ["non-virtual thunk to ", "virtual thunk to ", "covariant return thunk to ", "static ", "reference temporary for "]
-        .iter()
-        .fold(name, |name, prefix| name.strip_prefix(prefix).unwrap_or(name))
+    [
+        "non-virtual thunk to ",
+        "virtual thunk to ",
+        "covariant return thunk to ",
+        "static ",
+        "reference temporary for ",
+    ]
+    .iter()
+    .fold(name, |name, prefix| name.strip_prefix(prefix).unwrap_or(name))
 }
 
 /// Cuts what linkers and compilers append: versions, clones, hot/cold splits, offsets.
 fn strip_suffixes(name: &str) -> &str {
     let mut name = name.trim();
-    for mark in [" [clone", " (.llvm", " (.cold", " (.isra", " (.part", " (.constprop", "@@", "@plt", "@GLIBC"] {
+    for mark in
+        [" [clone", " (.llvm", " (.cold", " (.isra", " (.part", " (.constprop", "@@", "@plt", "@GLIBC"]
+    {
         if let Some(at) = name.find(mark).filter(|&at| at > 0) {
             name = &name[..at];
         }
     }
     for mark in [
-        ".cold", ".part.", ".isra.", ".constprop.", ".llvm.", ".lto_priv.", ".warm", ".localalias", ".resolver", ".cfi",
-        ".__uniq.", ".ctor.",
+        ".cold",
+        ".part.",
+        ".isra.",
+        ".constprop.",
+        ".llvm.",
+        ".lto_priv.",
+        ".warm",
+        ".localalias",
+        ".resolver",
+        ".cfi",
+        ".__uniq.",
+        ".ctor.",
     ] {
         if let Some(at) = name.find(mark).filter(|&at| at > 0 && name.as_bytes()[at - 1] != b'.') {
             name = &name[..at];
@@ -192,8 +213,9 @@ fn starts_operator(rest: &str, part: &str) -> bool {
 fn operator(rest: &str) -> (String, usize) {
     let tail = &rest[8..];
     for symbol in [
-        "()", "[]", "<=>", "<<=", ">>=", "->*", "->", "<<", ">>", "<=", ">=", "==", "!=", "&&", "||", "++", "--", "+=",
-        "-=", "*=", "/=", "%=", "^=", "&=", "|=", "<", ">", "=", "+", "-", "*", "/", "%", "^", "&", "|", "~", "!", ",",
+        "()", "[]", "<=>", "<<=", ">>=", "->*", "->", "<<", ">>", "<=", ">=", "==", "!=", "&&", "||", "++",
+        "--", "+=", "-=", "*=", "/=", "%=", "^=", "&=", "|=", "<", ">", "=", "+", "-", "*", "/", "%", "^",
+        "&", "|", "~", "!", ",",
     ] {
         if tail.starts_with(symbol) {
             return (format!("operator{symbol}"), 8 + symbol.len());
@@ -272,7 +294,9 @@ fn split_top<'a>(text: &'a str, mark: &str) -> Option<(&'a str, &'a str)> {
             b'<' | b'(' => depth += 1,
             b')' => depth -= 1,
             b'>' if at == 0 || bytes[at - 1] != b'-' => depth -= 1,
-            b' ' if depth == 0 && text[at..].starts_with(mark) => return Some((&text[..at], &text[at + mark.len()..])),
+            b' ' if depth == 0 && text[at..].starts_with(mark) => {
+                return Some((&text[..at], &text[at + mark.len()..]));
+            }
             _ => {}
         }
     }
@@ -301,7 +325,14 @@ fn finish(parts: Vec<String>) -> String {
         let part = part.trim();
         let noise = matches!(
             part,
-            "" | "(anonymous namespace)" | "_GLOBAL__N_1" | "__cxx11" | "__1" | "__2" | "__ndk1" | "__Cr" | "__cxx1998"
+            "" | "(anonymous namespace)"
+                | "_GLOBAL__N_1"
+                | "__cxx11"
+                | "__1"
+                | "__2"
+                | "__ndk1"
+                | "__Cr"
+                | "__cxx1998"
         );
         if noise {
             continue;
@@ -321,7 +352,8 @@ fn finish(parts: Vec<String>) -> String {
 }
 
 fn is_clang_lambda(part: &str) -> bool {
-    part.strip_prefix("$_").is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
+    part.strip_prefix("$_")
+        .is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// One spelling for the aliases of one function: libc's internal names, interceptors, system calls.
@@ -332,8 +364,21 @@ fn function_alias(part: &str) -> String {
         }
     }
     for prefix in [
-        "__x64_sys_", "__ia32_sys_", "__arm64_sys_", "__se_sys_", "__do_sys_", "__se_compat_sys_", "__do_compat_sys_",
-        "__ia32_compat_sys_", "__riscv_sys_", "__s390x_sys_", "compat_sys_", "SyS_", "SYSC_", "compat_SyS_", "C_SYSC_",
+        "__x64_sys_",
+        "__ia32_sys_",
+        "__arm64_sys_",
+        "__se_sys_",
+        "__do_sys_",
+        "__se_compat_sys_",
+        "__do_compat_sys_",
+        "__ia32_compat_sys_",
+        "__riscv_sys_",
+        "__s390x_sys_",
+        "compat_sys_",
+        "SyS_",
+        "SYSC_",
+        "compat_SyS_",
+        "C_SYSC_",
     ] {
         if let Some(plain) = part.strip_prefix(prefix).filter(|plain| !plain.is_empty()) {
             return format!("sys_{plain}");
@@ -360,10 +405,16 @@ mod tests {
     #[test]
     fn tools_converge() {
         for (spelled, expected) in [
-            ("xlnt::detail::compound_document::follow_chain(int, std::vector<int, std::allocator<int> > const&)", "xlnt::detail::compound_document::follow_chain"),
+            (
+                "xlnt::detail::compound_document::follow_chain(int, std::vector<int, std::allocator<int> > const&)",
+                "xlnt::detail::compound_document::follow_chain",
+            ),
             ("(anonymous namespace)::decrypt_xlsx(std::vector<unsigned char> const&)", "decrypt_xlsx"),
             ("internalAppend<js::ion::MDefinition*>", "internalAppend"),
-            ("std::__cxx11::basic_string<char, std::char_traits<char> >::operator=(std::string&&)", "std::basic_string::operator="),
+            (
+                "std::__cxx11::basic_string<char, std::char_traits<char> >::operator=(std::string&&)",
+                "std::basic_string::operator=",
+            ),
             ("void foo::bar<int>(int) const", "foo::bar"),
             ("std::vector<int> ns::make(int)", "ns::make"),
             ("a::b(int)::{lambda(int)#1}::operator()(int) const", "a::b::{closure}"),
@@ -377,20 +428,41 @@ mod tests {
             ("operator new(unsigned long)", "operator new"),
             ("Foo::operator<<(int)", "Foo::operator<<"),
             ("Foo::operator bool() const", "Foo::operator type"),
-            ("std::_Function_handler<void (), main::{lambda()#1}>::_M_invoke(std::_Any_data const&)", "std::_Function_handler::_M_invoke"),
+            (
+                "std::_Function_handler<void (), main::{lambda()#1}>::_M_invoke(std::_Any_data const&)",
+                "std::_Function_handler::_M_invoke",
+            ),
             ("`anonymous namespace'::CrashFunction", "CrashFunction"),
             ("nft_flush.isra.0", "nft_flush"),
             ("__x64_sys_openat", "sys_openat"),
             ("SyS_openat", "sys_openat"),
             ("yaml_rust::parser::Parser<T>::load_node", "yaml_rust::parser::Parser::load_node"),
             ("<yaml_rust::parser::Parser<_>>::load_node::<X>", "yaml_rust::parser::Parser::load_node"),
-            ("<style::gecko::wrapper::GeckoElement<'le> as style::dom::TElement>::set_dirty", "style::gecko::wrapper::GeckoElement::set_dirty"),
-            ("core::ops::function::impls::<impl core::ops::function::FnOnce<A> for &F>::call_once", "F::call_once"),
-            ("std::sys::unix::abort_internal::h3e3f989126541ea9 (.llvm.14040283905672493915)", "std::sys::unix::abort_internal"),
-            ("_$LT$std..sys..Backtrace$u20$as$u20$core..fmt..Display$GT$::fmt::h50f7b755f1835a1b", "std::sys::Backtrace::fmt"),
-            ("libfuzzer_sys::initialize::_$u7b$$u7b$closure$u7d$$u7d$::h31ff8ab17e93ba40", "libfuzzer_sys::initialize::{closure}"),
+            (
+                "<style::gecko::wrapper::GeckoElement<'le> as style::dom::TElement>::set_dirty",
+                "style::gecko::wrapper::GeckoElement::set_dirty",
+            ),
+            (
+                "core::ops::function::impls::<impl core::ops::function::FnOnce<A> for &F>::call_once",
+                "F::call_once",
+            ),
+            (
+                "std::sys::unix::abort_internal::h3e3f989126541ea9 (.llvm.14040283905672493915)",
+                "std::sys::unix::abort_internal",
+            ),
+            (
+                "_$LT$std..sys..Backtrace$u20$as$u20$core..fmt..Display$GT$::fmt::h50f7b755f1835a1b",
+                "std::sys::Backtrace::fmt",
+            ),
+            (
+                "libfuzzer_sys::initialize::_$u7b$$u7b$closure$u7d$$u7d$::h31ff8ab17e93ba40",
+                "libfuzzer_sys::initialize::{closure}",
+            ),
             ("a::b::{closure#3}", "a::b::{closure}"),
-            ("_ZN9yaml_rust6parser6Parser9load_node17h0123456789abcdefE", "yaml_rust::parser::Parser::load_node"),
+            (
+                "_ZN9yaml_rust6parser6Parser9load_node17h0123456789abcdefE",
+                "yaml_rust::parser::Parser::load_node",
+            ),
             ("__GI_raise", "raise"),
             ("non-virtual thunk to a::Run()", "a::Run"),
             ("??", ""),
@@ -402,7 +474,23 @@ mod tests {
 
     #[test]
     fn unbalanced_names_end() {
-        for name in ["a<b", "a(b", "<", "<<<<", ">", "operator", "a::operator", "`", "'lambda", "{", "}", "a::", "::", " ", "$_"] {
+        for name in [
+            "a<b",
+            "a(b",
+            "<",
+            "<<<<",
+            ">",
+            "operator",
+            "a::operator",
+            "`",
+            "'lambda",
+            "{",
+            "}",
+            "a::",
+            "::",
+            " ",
+            "$_",
+        ] {
             let _ = path(name);
         }
     }

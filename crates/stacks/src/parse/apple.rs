@@ -42,7 +42,8 @@ fn frame(line: &str) -> Option<(u32, StackFrame)> {
         return None;
     }
     let tail = tail.trim();
-    let mut frame = StackFrame { module: Some(module.to_owned()), address: Some(pc), ..StackFrame::default() };
+    let mut frame =
+        StackFrame { module: Some(module.to_owned()), address: Some(pc), ..StackFrame::default() };
     let symbol = tail.rsplit_once(" + ").map_or(tail, |(symbol, _)| symbol);
     if let Some((base, "")) = address(symbol) {
         // Not symbolised: the module's base and an offset from it.

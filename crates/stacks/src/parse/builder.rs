@@ -22,7 +22,8 @@ impl Stacks {
             self.dropped_threads += 1;
             return;
         }
-        let name = name.map(|name| cut(name.trim(), MAX_NAME_BYTES).to_owned()).filter(|name| !name.is_empty());
+        let name =
+            name.map(|name| cut(name.trim(), MAX_NAME_BYTES).to_owned()).filter(|name| !name.is_empty());
         self.threads.push(Thread { name, crashed: false, frames: Vec::new() });
     }
 
@@ -80,10 +81,14 @@ impl Stacks {
         }
         let mut report = Report { format, reason: self.reason, threads, warnings: Vec::new() };
         if self.dropped_frames > 0 {
-            report.warn(format!("{} frames past the limit of {MAX_FRAMES} were dropped", self.dropped_frames));
+            report
+                .warn(format!("{} frames past the limit of {MAX_FRAMES} were dropped", self.dropped_frames));
         }
         if self.dropped_threads > 0 {
-            report.warn(format!("{} threads past the limit of {MAX_THREADS} were dropped", self.dropped_threads));
+            report.warn(format!(
+                "{} threads past the limit of {MAX_THREADS} were dropped",
+                self.dropped_threads
+            ));
         }
         super::bound(&mut report);
         super::name_frames(&mut report);

@@ -9,7 +9,11 @@ pub(super) fn parse(lines: &[&str]) -> Stacks {
     let mut inside = false;
     let mut crashed = false;
     for (at, line) in lines.iter().enumerate() {
-        if let Some(reason) = line.trim_start().strip_prefix("panic: ").or_else(|| line.trim_start().strip_prefix("fatal error: ")) {
+        if let Some(reason) = line
+            .trim_start()
+            .strip_prefix("panic: ")
+            .or_else(|| line.trim_start().strip_prefix("fatal error: "))
+        {
             stacks.because(reason);
         }
         if let Some(start) = line.find("goroutine ").filter(|_| line.trim_end().ends_with("]:")) {

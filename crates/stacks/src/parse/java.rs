@@ -23,7 +23,9 @@ pub(super) fn parse(lines: &[&str]) -> Stacks {
             if let Some((_, frames)) = chain.last_mut().filter(|(_, frames)| frames.len() < MAX_FRAMES) {
                 frames.push(frame);
             }
-        } else if let Some(more) = text.strip_prefix("... ").and_then(number).filter(|(_, rest)| rest.starts_with(" more")) {
+        } else if let Some(more) =
+            text.strip_prefix("... ").and_then(number).filter(|(_, rest)| rest.starts_with(" more"))
+        {
             share(&mut chain, more.0 as usize);
         } else {
             open = false;

@@ -81,8 +81,13 @@ fn rename(frame: &mut StackFrame) {
 
 /// casr: `Stacktrace` holds one line a frame, innermost first, in the form of the tool that made it.
 fn casr(value: &Value) -> Result<Report, StackError> {
-    let lines: Vec<&str> =
-        value["Stacktrace"].as_array().into_iter().flatten().filter_map(Value::as_str).take(MAX_FRAMES).collect();
+    let lines: Vec<&str> = value["Stacktrace"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .take(MAX_FRAMES)
+        .collect();
     let mut stacks = Stacks::default();
     for key in ["ShortDescription", "Description"] {
         if let Some(reason) = value["CrashSeverity"][key].as_str() {
@@ -105,7 +110,9 @@ fn casr(value: &Value) -> Result<Report, StackError> {
         };
         stacks.push(frame);
     }
-    if stacks.is_empty() && let Some(line) = value["CrashLine"].as_str().filter(|line| !line.is_empty()) {
+    if stacks.is_empty()
+        && let Some(line) = value["CrashLine"].as_str().filter(|line| !line.is_empty())
+    {
         let (file, line) = location(line);
         stacks.push(super::rust::location_frame(file, line));
     }

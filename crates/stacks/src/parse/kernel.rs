@@ -6,19 +6,47 @@ use crate::report::{StackFrame, Trust};
 
 /// Where a report begins; stacks printed before it (fault injection, `dump_stack`) are not the incident's.
 const HEADERS: &[&str] = &[
-    "BUG: ", "WARNING: ", "kernel BUG at", "general protection fault", "Unable to handle kernel", "unable to handle kernel",
-    "INFO: ", "Kernel panic", "divide error", "invalid opcode", "Internal error", "UBSAN: ", "panic: ", "stack segment",
-    "possible deadlock", "Oops: ", "double fault",
+    "BUG: ",
+    "WARNING: ",
+    "kernel BUG at",
+    "general protection fault",
+    "Unable to handle kernel",
+    "unable to handle kernel",
+    "INFO: ",
+    "Kernel panic",
+    "divide error",
+    "invalid opcode",
+    "Internal error",
+    "UBSAN: ",
+    "panic: ",
+    "stack segment",
+    "possible deadlock",
+    "Oops: ",
+    "double fault",
 ];
 
 /// What names the crash point itself.
-const POINTS: &[&str] = &["RIP: ", "RIP  [<", "EIP: ", "EIP is at ", "IP: ", "PC is at ", "pc : ", "epc : ", "NIP ", "PC: "];
+const POINTS: &[&str] =
+    &["RIP: ", "RIP  [<", "EIP: ", "EIP is at ", "IP: ", "PC is at ", "pc : ", "epc : ", "NIP ", "PC: "];
 
 /// What ends a call trace.
 const ENDS: &[&str] = &[
-    "Allocated by", "Freed by", "---[ end", "Code: ", "Memory state", "The buggy address", "</TASK>", "Last potentially",
-    "other info that might", "stack backtrace:", "Showing all locks", "Uninit was", "Kernel Offset", "Local variable",
-    "-> #", "the existing dependency",
+    "Allocated by",
+    "Freed by",
+    "---[ end",
+    "Code: ",
+    "Memory state",
+    "The buggy address",
+    "</TASK>",
+    "Last potentially",
+    "other info that might",
+    "stack backtrace:",
+    "Showing all locks",
+    "Uninit was",
+    "Kernel Offset",
+    "Local variable",
+    "-> #",
+    "the existing dependency",
 ];
 
 struct Reader {
@@ -34,14 +62,27 @@ struct Reader {
 
 pub(super) fn parse(lines: &[&str]) -> Stacks {
     let kernel = lines.iter().any(|line| {
-        let sanitizer = ["BUG: KMSAN", "BUG: KFENCE", "BUG: KCSAN", "KASAN: "].iter().any(|mark| line.contains(mark));
-        sanitizer || line.contains("Call Trace:") || line.contains("Call trace:") || line.contains("RIP: 0010:") || debugger_frame(line).is_some()
+        let sanitizer =
+            ["BUG: KMSAN", "BUG: KFENCE", "BUG: KCSAN", "KASAN: "].iter().any(|mark| line.contains(mark));
+        let point = line.contains("+0x") && POINTS.iter().any(|point| content(line).starts_with(point));
+        sanitizer
+            || point
+            || line.contains("Call Trace:")
+            || line.contains("Call trace:")
+            || line.contains("RIP: 0010:")
+            || debugger_frame(line).is_some()
     });
     if !kernel {
         return Stacks::default();
     }
-    let mut reader =
-        Reader { stacks: Stacks::default(), reported: false, marked: false, inside: false, hint: None, waiting: false };
+    let mut reader = Reader {
+        stacks: Stacks::default(),
+        reported: false,
+        marked: false,
+        inside: false,
+        hint: None,
+        waiting: false,
+    };
     for line in lines {
         reader.line(content(line));
     }
@@ -51,7 +92,11 @@ pub(super) fn parse(lines: &[&str]) -> Stacks {
 impl Reader {
     fn line(&mut self, line: &str) {
         let text = line.trim();
-        if text.starts_with("Call Trace:") || text.starts_with("Call trace:") || text == "Backtrace:" || text == "stack backtrace:" {
+        if text.starts_with("Call Trace:")
+            || text.starts_with("Call trace:")
+            || text == "Backtrace:"
+            || text == "stack backtrace:"
+        {
             if !self.waiting {
                 self.begin();
             }
@@ -79,7 +124,9 @@ impl Reader {
             self.inside = false;
             return;
         }
-        if self.inside && let Some(frame) = trace_frame(line) {
+        if self.inside
+            && let Some(frame) = trace_frame(line)
+        {
             self.push(frame);
         }
     }
@@ -99,7 +146,8 @@ impl Reader {
         }
         self.reported = true;
         self.stacks.because(text);
-        let named = after(text, " in ").or_else(|| after(text, " at ").and_then(|place| place.split_once(' ').map(|(_, name)| name)));
+        let named = after(text, " in ")
+            .or_else(|| after(text, " at ").and_then(|place| place.split_once(' ').map(|(_, name)| name)));
         if let Some(mut frame) = named.and_then(|named| trace_frame(&format!(" {named}"))) {
             frame.trust = Trust::Context;
             self.hint.clone_from(&frame.function);
@@ -124,7 +172,8 @@ impl Reader {
         }
         let Some(thread) = self.stacks.last_mut() else { return };
         let seen = thread.frames.iter().any(|other| other.function == frame.function);
-        let has_point = thread.frames.iter().any(|other| other.trust == Trust::Context && other.address.is_some());
+        let has_point =
+            thread.frames.iter().any(|other| other.trust == Trust::Context && other.address.is_some());
         if seen || has_point && !self.inside {
             return;
         }
@@ -153,15 +202,23 @@ impl Reader {
 /// The line without the console's level, time and task.
 fn content(line: &str) -> &str {
     let mut text = line.trim_end();
-    if let Some((level, rest)) = text.strip_prefix('<').and_then(|rest| rest.split_once('>')) {
-        if level.len() <= 3 && level.bytes().all(|byte| byte.is_ascii_digit()) {
-            text = rest;
-        }
+    if let Some((level, rest)) = text.strip_prefix('<').and_then(|rest| rest.split_once('>'))
+        && level.len() <= 3
+        && level.bytes().all(|byte| byte.is_ascii_digit())
+    {
+        text = rest;
     }
     for _ in 0..2 {
-        let Some((inside, rest)) = text.trim_start().strip_prefix('[').and_then(|rest| rest.split_once(']')) else { break };
+        let Some((inside, rest)) = text.trim_start().strip_prefix('[').and_then(|rest| rest.split_once(']'))
+        else {
+            break;
+        };
         let time = !inside.is_empty()
-            && inside.trim().trim_start_matches(['T', 'C']).bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+            && inside
+                .trim()
+                .trim_start_matches(['T', 'C'])
+                .bytes()
+                .all(|byte| byte.is_ascii_digit() || byte == b'.');
         if !time {
             break;
         }
@@ -175,7 +232,11 @@ fn crash_point(text: &str, point: &str) -> Option<StackFrame> {
     let rest = text.strip_prefix(point)?;
     let rest = rest.rsplit(">]").next().unwrap_or(rest).trim_start();
     let rest = match rest.split_once(':') {
-        Some((segment, name)) if segment.len() <= 4 && segment.bytes().all(|byte| byte.is_ascii_hexdigit()) => name,
+        Some((segment, name))
+            if segment.len() <= 4 && segment.bytes().all(|byte| byte.is_ascii_hexdigit()) =>
+        {
+            name
+        }
         _ => rest,
     };
     let rest = rest.rsplit("] ").next().unwrap_or(rest).trim_start();
@@ -211,7 +272,9 @@ fn trace_frame(line: &str) -> Option<StackFrame> {
         frame.inlined = true;
         text = rest.trim_end();
     }
-    let name_end = text.find(|letter: char| !(letter.is_alphanumeric() || "_.$:".contains(letter))).unwrap_or(text.len());
+    let name_end = text
+        .find(|letter: char| !(letter.is_alphanumeric() || "_.$:".contains(letter)))
+        .unwrap_or(text.len());
     let (mut name, rest) = text.split_at(name_end);
     name = name.trim_end_matches(':');
     let mut places = rest.trim();
@@ -230,7 +293,8 @@ fn trace_frame(line: &str) -> Option<StackFrame> {
         frame.line = number;
     }
     let named = name.starts_with(|first: char| first.is_alphabetic() || first == '_');
-    if !named || name.contains("::") && !offset || !(offset || frame.file.is_some()) {
+    let ends = offset || rest.is_empty() || rest.starts_with([' ', '[']);
+    if !ends || !named || name.contains("::") && !offset || !(offset || frame.file.is_some()) {
         return None;
     }
     frame.function = Some(name.to_owned());

@@ -6,7 +6,9 @@ use crate::report::{StackFrame, Trust};
 
 pub(super) fn parse(lines: &[&str]) -> Stacks {
     let mut stacks = Stacks::default();
-    let human = lines.iter().any(|line| line.starts_with("Crash reason:") || line.trim_start().starts_with("Found by:"));
+    let human = lines
+        .iter()
+        .any(|line| line.starts_with("Crash reason:") || line.trim_start().starts_with("Found by:"));
     if human {
         lines.iter().for_each(|line| human_line(&mut stacks, line));
     } else if lines.iter().any(|line| line.starts_with("Crash|") || line.starts_with("OS|")) {
@@ -28,10 +30,11 @@ fn human_line(stacks: &mut Stacks, line: &str) {
             frame.trust = trust(found);
             frame.inlined = found.starts_with("inlining");
         }
-    } else if let Some((_, rest)) = number(line.trim_start()).filter(|(_, rest)| rest.starts_with("  ")) {
-        if stacks.last_mut().is_some() && !rest.contains(" = 0x") {
-            stacks.push(human_frame(rest.trim()));
-        }
+    } else if let Some((_, rest)) = number(line.trim_start()).filter(|(_, rest)| rest.starts_with("  "))
+        && stacks.last_mut().is_some()
+        && !rest.contains(" = 0x")
+    {
+        stacks.push(human_frame(rest.trim()));
     }
 }
 

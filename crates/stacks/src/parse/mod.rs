@@ -21,9 +21,7 @@ use builder::Stacks;
 pub use frames::from_frames;
 
 use crate::name::assign_keys;
-use crate::report::{
-    Format, MAX_LINE_BYTES, MAX_REPORT_FRAMES, MAX_TEXT_BYTES, Report, StackError, cut,
-};
+use crate::report::{Format, MAX_LINE_BYTES, MAX_REPORT_FRAMES, MAX_TEXT_BYTES, Report, StackError, cut};
 use crate::trace::language;
 
 /// Reads the stacks in a crash text of any known form.

@@ -46,7 +46,9 @@ fn frame(text: &str) -> Option<StackFrame> {
         return None;
     }
     Some(StackFrame {
-        function: Some(function.to_owned()).filter(|name| !name.is_empty()).or_else(|| Some("<anonymous>".to_owned())),
+        function: Some(function.to_owned())
+            .filter(|name| !name.is_empty())
+            .or_else(|| Some("<anonymous>".to_owned())),
         file: (!native).then(|| file.to_owned()),
         line,
         ..StackFrame::default()
@@ -66,7 +68,9 @@ pub(super) fn native(lines: &[&str]) -> Stacks {
         if let Some(reason) = line.trim().strip_prefix("# Fatal error in ") {
             stacks.because(reason);
         }
-        let Some((_, rest)) = number(line.trim()).filter(|(_, rest)| inside && rest.starts_with(':')) else { continue };
+        let Some((_, rest)) = number(line.trim()).filter(|(_, rest)| inside && rest.starts_with(':')) else {
+            continue;
+        };
         let mut frame = StackFrame::default();
         let mut rest = rest[1..].trim();
         if let Some((at, name)) = address(rest) {

@@ -59,7 +59,9 @@ fn read(lines: &[&str]) -> Stacks {
             }
             let rest = joined.as_ref().map_or(rest, |(text, _)| text.as_str());
             if let Some(mut frame) = frame(rest) {
-                let fresh = index == 0 && last != Some(0) || last.is_none_or(|last| index < last) || heading.is_some();
+                let fresh = index == 0 && last != Some(0)
+                    || last.is_none_or(|last| index < last)
+                    || heading.is_some();
                 if fresh {
                     begin(&mut stacks, heading.take(), &frame);
                 }
@@ -96,12 +98,21 @@ fn begin(stacks: &mut Stacks, heading: Option<&str>, first: &StackFrame) {
 
 fn is_heading(line: &str) -> bool {
     let line = line.trim();
-    line.contains("ERROR: ") || line.contains("WARNING: ") || line.starts_with("Thread ") || line.ends_with(':') && line.len() < 200
+    line.contains("ERROR: ")
+        || line.contains("WARNING: ")
+        || line.starts_with("Thread ")
+        || line.ends_with(':') && line.len() < 200
 }
 
 impl Stacks {
     fn because_of(&mut self, line: &str) {
-        for mark in ["ERROR: ", "WARNING: ThreadSanitizer: ", "runtime error: ", "terminated with signal ", "received signal "] {
+        for mark in [
+            "ERROR: ",
+            "WARNING: ThreadSanitizer: ",
+            "runtime error: ",
+            "terminated with signal ",
+            "received signal ",
+        ] {
             if let Some(reason) = after(line, mark) {
                 let reason = reason.split(" on unknown address").next().unwrap_or(reason);
                 let reason = reason.split(" on address").next().unwrap_or(reason);
@@ -221,7 +232,8 @@ fn sanitizer_frame(text: &str, mut frame: StackFrame) -> StackFrame {
         let inside = text[at + 1..].split(')').next().unwrap_or_default();
         if let Some((module, offset)) = inside.rsplit_once("+0x") {
             frame.module = Some(module.to_owned());
-            frame.address = Some(super::scan::hex(offset.split(|c: char| !c.is_ascii_hexdigit()).next().unwrap_or("")));
+            frame.address =
+                Some(super::scan::hex(offset.split(|c: char| !c.is_ascii_hexdigit()).next().unwrap_or("")));
             text = text[..at].trim_end();
         }
     }
@@ -270,14 +282,22 @@ fn source_start(text: &str) -> Option<usize> {
 /// printed on its own, else number one.
 fn choose_thread(stacks: &mut Stacks) {
     let threads = stacks.threads_mut();
-    let stopped = |name: &str| matches!(name, "signal handler called" | "raise" | "__GI_raise" | "abort" | "__GI_abort");
+    let stopped = |name: &str| {
+        matches!(name, "signal handler called" | "raise" | "__GI_raise" | "abort" | "__GI_abort")
+    };
     let chosen = threads
         .iter()
         .position(|thread| {
             thread.frames.iter().take(16).any(|frame| frame.function.as_deref().is_some_and(stopped))
         })
-        .or_else(|| threads.iter().position(|thread| !thread.name.as_deref().unwrap_or("").starts_with("Thread ")))
-        .or_else(|| threads.iter().position(|thread| thread.name.as_deref().is_some_and(|name| name.starts_with("Thread 1 "))));
+        .or_else(|| {
+            threads.iter().position(|thread| !thread.name.as_deref().unwrap_or("").starts_with("Thread "))
+        })
+        .or_else(|| {
+            threads
+                .iter()
+                .position(|thread| thread.name.as_deref().is_some_and(|name| name.starts_with("Thread 1 ")))
+        });
     if let Some(thread) = chosen.and_then(|at| threads.get_mut(at)) {
         thread.crashed = true;
     }

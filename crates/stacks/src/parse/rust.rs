@@ -77,7 +77,8 @@ pub(super) fn message(lines: &[&str]) -> Stacks {
             return stacks;
         }
         let Some(message) = panic_message(line) else { continue };
-        let place = panic_place(message).or_else(|| lines[at + 1..].iter().take(64).find_map(|line| panic_place(line)));
+        let place = panic_place(message)
+            .or_else(|| lines[at + 1..].iter().take(64).find_map(|line| panic_place(line)));
         if let Some((file, line)) = place {
             stacks.because(message);
             stacks.begin(after(lines[at], "thread ").and_then(quoted));

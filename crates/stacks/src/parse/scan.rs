@@ -3,7 +3,8 @@
 /// `0x...` at the start: its text in lower case and what follows.
 pub(super) fn address(text: &str) -> Option<(String, &str)> {
     let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"))?;
-    let end = digits.bytes().position(|byte| !byte.is_ascii_hexdigit() && byte != b'`').unwrap_or(digits.len());
+    let end =
+        digits.bytes().position(|byte| !byte.is_ascii_hexdigit() && byte != b'`').unwrap_or(digits.len());
     if end == 0 || end > 32 {
         return None;
     }
@@ -26,10 +27,10 @@ pub(super) fn number(text: &str) -> Option<(u32, &str)> {
 /// `file:line`, `file:line:column`, or `file(line)`: the file and the line.
 pub(super) fn location(text: &str) -> (&str, Option<u32>) {
     let text = text.trim().trim_end_matches(['.', ',', ':']);
-    if let Some((file, line)) = text.strip_suffix(')').and_then(|inside| inside.rsplit_once('(')) {
-        if let Some((line, "")) = number(line) {
-            return (file, Some(line));
-        }
+    if let Some((file, line)) = text.strip_suffix(')').and_then(|inside| inside.rsplit_once('('))
+        && let Some((line, "")) = number(line)
+    {
+        return (file, Some(line));
     }
     let Some((rest, last)) = text.rsplit_once(':') else { return (text, None) };
     let Some((last, "")) = number(last) else { return (text, None) };
@@ -45,7 +46,11 @@ pub(super) fn is_place(word: &str) -> bool {
     if file.is_empty() {
         return false;
     }
-    word.starts_with('/') || line.is_some() || word == "??:?" || word.contains('/') && !word.contains("::") || word.starts_with("??:")
+    word.starts_with('/')
+        || line.is_some()
+        || word == "??:?"
+        || word.contains('/') && !word.contains("::")
+        || word.starts_with("??:")
         || word.as_bytes().get(1..3) == Some(b":\\")
 }
 
@@ -74,9 +79,11 @@ pub(super) fn find_outside(text: &str, mark: &str) -> Option<usize> {
     None
 }
 
+/// Whether the bracket at `at` belongs to `operator<`, `operator<<=`, `operator->` and the like.
 fn is_operator(text: &str, at: usize) -> bool {
-    let before = text[..at].trim_end_matches(['<', '>', '=', '-']);
-    before.ends_with("operator")
+    let before = &text.as_bytes()[at.saturating_sub(10)..at];
+    let symbols = before.iter().rev().take(2).take_while(|byte| b"<>=-".contains(byte)).count();
+    before[..before.len() - symbols].ends_with(b"operator")
 }
 
 #[cfg(test)]
