@@ -13,6 +13,7 @@ use assay_store::StoreError;
 use assay_witness::{Capsule, CoveragePlan, Layout, MapSource, ReplayRequest, RunReport};
 use serde::{Deserialize, Serialize};
 
+use crate::demangle::demangle;
 use crate::judge::{Budget, judge, mismatch};
 use crate::observation::{Observation, decisive_fault};
 use crate::path::{executed_names, reached, recorded_path};
@@ -23,6 +24,8 @@ use crate::{IncidentDefinition, Verifier, VerifyError, VerifyResult, sql};
 
 /// Of `n` replays this many, and at least three, load everything elsewhere.
 const ELSEWHERE_SHARE: u32 = 3;
+/// The function of Rust's standard library that every panic passes, after its message was printed.
+const PANIC_HOOK_END: &str = "rust_panic";
 /// The most replays of one check.
 pub const MAX_REPLAYS: u32 = 1000;
 
@@ -100,6 +103,8 @@ pub struct CheckOutcome {
     pub distinct_traces: usize,
     /// Whether observation, trace or executed functions changed with the layout.
     pub layout_sensitive: bool,
+    /// What changed with the layout: `observation`, `trace`, `functions`.
+    pub layout_differences: Vec<&'static str>,
     /// Whether it may be used.
     pub admitted: bool,
     /// The first event that differed at the fixed layout.
@@ -439,7 +444,14 @@ fn plan(path: &str, image: &Image<'_>) -> CoveragePlan {
     let entries = map.units().iter().flat_map(|unit| unit.entries.iter().map(|entry| entry.address)).collect();
     let traps = map.gaps().iter().map(|gap| gap.start.0..gap.end.0).collect();
     
-    CoveragePlan { path: path.to_owned(), entries, traps }
+    let panics = image.symbols().iter().filter(|symbol| is_panic(&symbol.name));
+    let watch = panics.map(|symbol| symbol.address).collect();
+    CoveragePlan { path: path.to_owned(), entries, traps, watch }
+}
+
+/// Whether a symbol is `rust_panic`, alone or as `__rustc::rust_panic`.
+fn is_panic(symbol: &str) -> bool {
+    symbol.contains(PANIC_HOOK_END) && demangle(symbol).rsplit("::").next() == Some(PANIC_HOOK_END)
 }
 
 fn compare(id: Sha256, n: u32, fixed: &[Timed], moved: &[Timed], row: &WitnessRow) -> CheckOutcome {
@@ -447,11 +459,16 @@ fn compare(id: Sha256, n: u32, fixed: &[Timed], moved: &[Timed], row: &WitnessRo
         fixed.iter().map(|run| Observation::of(&run.report).digest()).chain([row.observation]).collect();
     let traces: BTreeSet<Sha256> = fixed.iter().map(|run| run.report.trace_digest).chain([row.trace]).collect();
     let first = &fixed[0];
-    let differs = |run: &Timed| {
-        Observation::of(&run.report).digest() != row.observation
-            || run.report.trace_digest != row.trace
-            || run.report.functions_executed != first.report.functions_executed
-    };
+    let mut layout_differences = Vec::new();
+    if moved.iter().any(|run| Observation::of(&run.report).digest() != row.observation) {
+        layout_differences.push("observation");
+    }
+    if moved.iter().any(|run| run.report.trace_digest != row.trace) {
+        layout_differences.push("trace");
+    }
+    if moved.iter().any(|run| run.report.functions_executed != first.report.functions_executed) {
+        layout_differences.push("functions");
+    }
     let mut times: Vec<f64> = fixed.iter().chain(moved).map(|run| run.milliseconds).collect();
     times.sort_by(f64::total_cmp);
     let supported = fixed.iter().all(|run| !matches!(run.report.ending, assay_witness::Ending::Unsupported { .. }));
@@ -461,7 +478,8 @@ fn compare(id: Sha256, n: u32, fixed: &[Timed], moved: &[Timed], row: &WitnessRo
         replays_elsewhere: moved.len() as u32,
         distinct_observations: observations.len(),
         distinct_traces: traces.len(),
-        layout_sensitive: moved.iter().any(differs),
+        layout_sensitive: !layout_differences.is_empty(),
+        layout_differences,
         admitted: observations.len() == 1 && traces.len() == 1 && supported,
         diverged_at: None,
         milliseconds: times[times.len() / 2],

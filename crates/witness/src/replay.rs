@@ -67,6 +67,9 @@ pub struct CoveragePlan {
     pub entries: Vec<Address>,
     /// Executable bytes outside every known function, as addresses of the file.
     pub traps: Vec<Range<u64>>,
+    /// Entries whose first execution also leaves a [`Fault`](crate::Fault) with signal 0 and the stack:
+    /// how a panic that ends with an exit code is captured.
+    pub watch: Vec<Address>,
 }
 
 /// Replays a capsule once and reports what was seen.

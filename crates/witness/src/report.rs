@@ -66,7 +66,8 @@ impl Output {
     }
 }
 
-/// A signal that a program's own instruction raised (or abort), seen before it was delivered.
+/// A signal that a program's own instruction raised (or abort), seen before it was delivered; or, with
+/// signal 0, the first entry of a watched function.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Fault {

@@ -11,6 +11,8 @@ use crate::sys::memory::Text;
 use crate::sys::ptrace;
 
 const BREAKPOINT: u8 = 0xcc;
+/// What stands for the signal where a watched function was entered.
+const WATCHED: i32 = 0;
 /// Most places reported as executed without belonging to a known function.
 const MAX_UNKNOWN: usize = 64;
 /// Breakpoints closer together than this are written with one call.
@@ -69,7 +71,17 @@ impl Machine<'_> {
         registers.rip = place;
         ptrace::set_registers(tid, &registers).map_err(WitnessError::sandbox("writing registers"))?;
         self.note_executed(tid, tgid, place);
+        if self.is_watched(tgid, place) {
+            self.note_fault(at, WATCHED)?;
+        }
         Ok(true)
+    }
+
+    fn is_watched(&mut self, tgid: i32, place: u64) -> bool {
+        let process = self.process(tgid);
+        let address = Address(place.wrapping_sub(process.bias));
+        let path = process.executable.clone();
+        self.setup.coverage.iter().any(|plan| plan.path == path && plan.watch.contains(&address))
     }
 
     fn note_executed(&mut self, tid: i32, tgid: i32, place: u64) {

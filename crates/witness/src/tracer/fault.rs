@@ -16,7 +16,10 @@ impl Machine<'_> {
             return Ok(());
         }
         let tid = self.tasks[at].tid;
-        let (code, address) = ptrace::signal_info(tid).map_err(WitnessError::sandbox("reading a signal"))?;
+        let (code, address) = match signal {
+            0 => (0, 0),
+            _ => ptrace::signal_info(tid).map_err(WitnessError::sandbox("reading a signal"))?,
+        };
         let registers = ptrace::registers(tid).map_err(WitnessError::sandbox("reading registers"))?;
         let space = Space::of(tid, &mut self.unwinding, self.setup.module);
         let (frames, frames_omitted) = space.stack(tid, &registers);
