@@ -60,10 +60,11 @@ pub(crate) fn status_flags(fd: &OwnedFd) -> io::Result<i32> {
     check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) }.into()).map(|flags| flags as i32)
 }
 
-/// Tries a lock without waiting: whether it could be had now.
-pub(crate) fn try_flock(fd: &OwnedFd, operation: i32) -> bool {
+/// Tries a lock without waiting: whether somebody else holds it.
+pub(crate) fn flock_is_held(fd: &OwnedFd, operation: i32) -> bool {
     // SAFETY: no pointers.
-    unsafe { libc::flock(fd.as_raw_fd(), operation | libc::LOCK_NB) == 0 }
+    let done = check(unsafe { libc::flock(fd.as_raw_fd(), operation | libc::LOCK_NB) }.into());
+    done.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
 }
 
 /// Moves the offset of a descriptor.

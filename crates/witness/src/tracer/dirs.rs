@@ -18,6 +18,9 @@ pub(super) fn list(machine: &mut Machine<'_>, call: Call) -> Handled {
     let Ok(copy) = machine.process(call.tgid).handle.descriptor(fd) else {
         return Ok(Flow::Done(-i64::from(libc::EBADF)));
     };
+    if !task::stat(&copy).is_ok_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFDIR) {
+        return Ok(Flow::Done(-i64::from(libc::ENOTDIR)));
+    }
     let Ok(offset) = task::seek(&copy, 0, libc::SEEK_CUR) else {
         return Ok(Flow::Done(-i64::from(libc::ENOTDIR)));
     };

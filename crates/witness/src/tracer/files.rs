@@ -241,11 +241,11 @@ pub(super) fn flock(machine: &mut Machine<'_>, call: Call) -> Handled {
     if !waits {
         return Ok(Flow::PassThen(Exit::Note));
     }
-    Ok(match machine.process(call.tgid).handle.descriptor(fd) {
-        Err(_) => Flow::PassThen(Exit::Note),
-        Ok(copy) if task::try_flock(&copy, operation) => Flow::Done(0),
-        Ok(_) => Flow::Block(Wait::Lock { fd, operation }),
-    })
+    // The duplicate shares the open file, so what it locks the program's own descriptor holds too; the
+    // kernel then gives the program its own answer at once.
+    let copy = machine.process(call.tgid).handle.descriptor(fd);
+    let held = copy.is_ok_and(|copy| task::flock_is_held(&copy, operation));
+    Ok(if held { Flow::Block(Wait::Lock { fd, operation }) } else { Flow::PassThen(Exit::Note) })
 }
 
 impl Machine<'_> {

@@ -8,8 +8,8 @@ use crate::sys::{memory, task};
 
 type Handled = Result<Flow, WitnessError>;
 
-/// Most descriptors in one set.
-const MAX_SET: usize = 1024;
+/// Most descriptors in one set: no process may have more, and the kernel refuses larger sets by itself.
+const MAX_SET: usize = 65_536;
 const POLLFD_BYTES: usize = 8;
 const MILLI: u64 = 1_000_000;
 
@@ -28,18 +28,18 @@ fn millis(timeout: u64) -> Option<u64> {
 }
 
 pub(super) fn poll(machine: &mut Machine<'_>, call: Call) -> Handled {
-    if call.args[1] as usize > MAX_SET {
-        return Ok(Machine::unsupported("poll_set_size", "poll over more than 1024 descriptors"));
+    if call.args[1] as u32 as usize > MAX_SET {
+        return Ok(Flow::PassThen(Exit::Note));
     }
     blocks(machine, call, millis(call.args[2]))
 }
 
 pub(super) fn ppoll(machine: &mut Machine<'_>, call: Call) -> Handled {
-    if call.args[3] != 0 && call.args[2] == 0 && call.args[1] == 0 {
+    if call.args[3] != 0 && call.args[2] == 0 && call.args[1] as u32 == 0 {
         return Ok(Machine::unsupported("ppoll_mask", "ppoll used as sigsuspend"));
     }
-    if call.args[1] as usize > MAX_SET {
-        return Ok(Machine::unsupported("poll_set_size", "ppoll over more than 1024 descriptors"));
+    if call.args[1] as u32 as usize > MAX_SET {
+        return Ok(Flow::PassThen(Exit::Note));
     }
     match timeout_at(call, call.args[2], 1) {
         Ok(timeout) => blocks(machine, call, timeout),
@@ -61,6 +61,9 @@ fn timeout_at(call: Call, address: u64, unit: u64) -> Result<Option<u64>, i64> {
 }
 
 pub(super) fn select(machine: &mut Machine<'_>, call: Call) -> Handled {
+    if (call.args[0] as i32) < 0 {
+        return Ok(Flow::PassThen(Exit::Note));
+    }
     let unit = if call.nr == libc::SYS_select { 1000 } else { 1 };
     match timeout_at(call, call.args[4], unit) {
         Ok(timeout) => blocks(machine, call, timeout),
@@ -78,10 +81,10 @@ impl Machine<'_> {
         let registers = self.tasks[at].registers;
         let (tid, tgid) = (self.tasks[at].tid, self.tasks[at].tgid);
         let wanted = match registers.orig_rax as i64 {
-            libc::SYS_poll | libc::SYS_ppoll => poll_set(tid, registers.rdi, registers.rsi as usize)?,
+            libc::SYS_poll | libc::SYS_ppoll => poll_set(tid, registers.rdi, registers.rsi as u32 as usize)?,
             libc::SYS_select | libc::SYS_pselect6 => {
                 let sets = [registers.rsi, registers.rdx, registers.r10];
-                select_set(tid, registers.rdi as usize, sets)?
+                select_set(tid, registers.rdi as u32 as usize, sets)?
             }
             _ => vec![(registers.rdi as i32, libc::POLLIN)],
         };

@@ -98,8 +98,8 @@ impl Machine<'_> {
             }
             Wait::Lock { fd, operation } => {
                 let copy = self.process(tgid).handle.descriptor(fd);
-                if copy.is_ok_and(|copy| task::try_flock(&copy, operation)) {
-                    self.complete(at, 0);
+                if !copy.is_ok_and(|copy| task::flock_is_held(&copy, operation)) {
+                    self.go_on(at, Exit::Note);
                 }
             }
             Wait::Child { pid } => {
