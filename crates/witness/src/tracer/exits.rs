@@ -14,6 +14,15 @@ const MAX_FILL: i64 = 16 << 20;
 /// Results from here up to -1 are error numbers.
 const MAX_ERRNO: i64 = 4095;
 
+/// Whether the descriptor is the program's own list of mappings, as the runner made it.
+fn reads_own_maps(tgid: i32, fd: u64) -> bool {
+    let link = std::fs::read_link(format!("/proc/{tgid}/fd/{fd}"));
+    link.is_ok_and(|target| {
+        let target = target.to_string_lossy();
+        target.starts_with("/memfd:/proc/") && target.trim_end_matches(" (deleted)").ends_with("/maps")
+    })
+}
+
 impl Machine<'_> {
     /// One call at its end.
     pub(crate) fn leave(&mut self, at: usize) -> Result<(), WitnessError> {
@@ -70,7 +79,11 @@ impl Machine<'_> {
             Exit::Fill { address } => {
                 let mut bytes = vec![0; result.clamp(0, MAX_FILL) as usize];
                 let got = memory::read_some(tid, address, &mut bytes).unwrap_or(0);
-                return Ok(Said::More(format!(" {}", digest_text(&bytes[..got]))));
+                bytes.truncate(got);
+                if reads_own_maps(tgid, self.tasks[at].registers.rdi) {
+                    modules::mask_ranges(&mut bytes);
+                }
+                return Ok(Said::More(format!(" {}", digest_text(&bytes))));
             }
             Exit::Open => self.note_opened(tgid, result),
             Exit::Forget { first, last } => self.forget(tgid, first, last),

@@ -57,6 +57,20 @@ pub(crate) fn maps_text(tid: i32) -> Vec<u8> {
     out.into_bytes()
 }
 
+/// Hides the addresses in a piece of such a text, so that the trace does not depend on the layout: both
+/// ends of the range that a line begins with.
+pub(crate) fn mask_ranges(text: &mut [u8]) {
+    const SHORTEST: usize = 8;
+    for line in text.split_mut(|byte| *byte == b'\n') {
+        let range = line.iter().position(|byte| *byte == b' ').unwrap_or(line.len());
+        for word in line[..range].split_mut(|byte| *byte == b'-') {
+            if word.len() >= SHORTEST && word.iter().all(u8::is_ascii_hexdigit) {
+                word.fill(b'x');
+            }
+        }
+    }
+}
+
 /// Device, inode and offset of a word in a shared mapping; none in a private one.
 pub(crate) fn shared_word(tid: i32, address: u64) -> Option<(u64, u64, u64)> {
     let found = mappings(tid).into_iter().find(|m| m.start <= address && address < m.end)?;
