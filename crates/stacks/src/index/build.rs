@@ -1,6 +1,6 @@
 //! From items to the bytes of an index.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::format::{self, Counts, FLAG_LOCATION, FLAG_STANDARD, MAX_ITEMS};
 use super::{IndexError, Item};
@@ -68,19 +68,26 @@ pub(super) fn bytes(items: &[Item]) -> Result<Vec<u8>, IndexError> {
         return Err(too_large());
     }
     let placed: Vec<Vec<String>> = items.iter().map(|item| places(&item.trace)).collect();
-    let mut postings: BTreeMap<&str, Vec<u32>> = BTreeMap::new();
+    let mut numbers_of: HashMap<&str, usize> = HashMap::new();
+    let mut postings: Vec<(&str, Vec<u32>)> = Vec::new();
     let mut incidents: BTreeMap<&str, u32> = BTreeMap::new();
     for (number, item) in (0_u32..).zip(items) {
         incidents.entry(&item.incident).or_default();
         let keys = item.trace.frames.iter().flat_map(levels).flatten();
         for key in keys.chain(placed[number as usize].iter().map(String::as_str)) {
-            let list = postings.entry(key).or_default();
+            let at = *numbers_of.entry(key).or_insert_with(|| {
+                postings.push((key, Vec::new()));
+                postings.len() - 1
+            });
+            let list = &mut postings[at].1;
             if list.last() != Some(&number) {
                 list.push(number);
             }
         }
     }
-    let tokens: BTreeMap<&str, u32> = postings.keys().zip(0..).map(|(key, token)| (*key, token)).collect();
+    drop(numbers_of);
+    postings.sort_unstable_by_key(|(key, _)| *key);
+    let tokens: HashMap<&str, u32> = postings.iter().map(|(key, _)| *key).zip(0..).collect();
     for (number, entry) in (0..).zip(incidents.values_mut()) {
         *entry = number;
     }
@@ -91,19 +98,19 @@ pub(super) fn bytes(items: &[Item]) -> Result<Vec<u8>, IndexError> {
         traces: total(&mut std::iter::once(items.len()))?,
         tokens: total(&mut std::iter::once(tokens.len()))?,
         incidents: total(&mut std::iter::once(incidents.len()))?,
-        token_bytes: total(&mut tokens.keys().map(|key| key.len()))?,
+        token_bytes: total(&mut postings.iter().map(|(key, _)| key.len()))?,
         incident_bytes: total(&mut incidents.keys().map(|name| name.len()))?,
-        postings: total(&mut postings.values().map(Vec::len))?,
+        postings: total(&mut postings.iter().map(|(_, list)| list.len()))?,
         frames: total(&mut items.iter().map(|item| item.trace.frames.len()))?,
         places: total(&mut placed.iter().map(Vec::len))?,
     };
     let mut out = Vec::new();
     counts.write(&mut out);
-    texts(&mut out, tokens.keys().copied());
+    texts(&mut out, postings.iter().map(|(key, _)| *key));
     texts(&mut out, incidents.keys().copied());
-    numbers(&mut out, postings.values().map(|list| rarity(items.len(), list.len()).to_bits()));
-    ends(&mut out, postings.values().map(Vec::len));
-    numbers(&mut out, postings.values().flatten().copied());
+    numbers(&mut out, postings.iter().map(|(_, list)| rarity(items.len(), list.len()).to_bits()));
+    ends(&mut out, postings.iter().map(|(_, list)| list.len()));
+    numbers(&mut out, postings.iter().flat_map(|(_, list)| list).copied());
     trace_table(&mut out, items, &placed, &incidents);
     frames(&mut out, items, &tokens);
     let token = |key: &String| tokens.get(key.as_str()).copied().unwrap_or(NO_TOKEN);
@@ -154,7 +161,7 @@ fn trace_table(out: &mut Vec<u8>, items: &[Item], placed: &[Vec<String>], incide
     }
 }
 
-fn frames(out: &mut Vec<u8>, items: &[Item], tokens: &BTreeMap<&str, u32>) {
+fn frames(out: &mut Vec<u8>, items: &[Item], tokens: &HashMap<&str, u32>) {
     for frame in items.iter().flat_map(|item| &item.trace.frames) {
         let token = |key: Option<&str>| key.and_then(|key| tokens.get(key)).copied().unwrap_or(NO_TOKEN);
         let flags = u32::from(frame.standard) * FLAG_STANDARD + u32::from(frame.location) * FLAG_LOCATION;

@@ -2,16 +2,17 @@
 
 use super::search::Found;
 use super::{Index, Match};
+use crate::model::Slot;
 use crate::trace::Trace;
 
 /// How many frames an explanation names of each kind.
 const NAMED: usize = 5;
 
 impl<B: AsRef<[u8]>> Index<B> {
-    pub(super) fn explained(&self, trace: &Trace, found: &Found) -> Match {
+    pub(super) fn explained(&self, trace: &Trace, slots: &[Slot], found: &Found) -> Match {
         let explanation = match found.place {
             Some(place) => vec![self.place_words(place)],
-            None => self.frame_words(trace, found),
+            None => self.frame_words(trace, slots, found),
         };
         Match {
             incident: self.incident_name(found.incident).to_owned(),
@@ -35,8 +36,8 @@ impl<B: AsRef<[u8]>> Index<B> {
         }
     }
 
-    fn frame_words(&self, trace: &Trace, found: &Found) -> Vec<String> {
-        let pairs = self.pairs(trace, found.trace);
+    fn frame_words(&self, trace: &Trace, slots: &[Slot], found: &Found) -> Vec<String> {
+        let pairs = self.pairs(slots, found.trace);
         let known = self.frame_names(found.trace);
         let name = |at: usize| trace.frames.get(at).map_or("", |frame| frame.key());
         let mut words = vec![format!(

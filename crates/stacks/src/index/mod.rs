@@ -133,7 +133,8 @@ impl<B: AsRef<[u8]>> Index<B> {
     pub fn match_at(&self, trace: &Trace, time: Option<i64>, limit: usize) -> MatchResult {
         let found = self.search(trace, time, limit, |_| true);
         let new = found.first().is_none_or(|best| best.probability < MATCH_THRESHOLD);
-        let matches = found.iter().map(|found| self.explained(trace, found)).collect();
+        let slots = self.slots_of(trace);
+        let matches = found.iter().map(|found| self.explained(trace, &slots, found)).collect();
         MatchResult { matches, new }
     }
 }

@@ -1,6 +1,7 @@
 //! Candidates from the rarest keys, then an exact alignment of the best of them.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use super::Index;
 use super::build::{NO_TIME, levels, places};
@@ -8,10 +9,40 @@ use super::format::{self, FLAG_LOCATION, FLAG_STANDARD, FRAME_BYTES, TRACE_BYTES
 use crate::model::{Alignment, FEATURES, NO_TOKEN, Query, Slot, recency};
 use crate::trace::{MAX_TRACE_FRAMES, Trace};
 
-/// How many postings of one query are read before only traces already seen are considered.
-const MAX_POSTINGS: usize = 60_000;
+/// How many postings of one query are read, the rarest keys' first; a list is read as a whole.
+const MAX_POSTINGS: usize = 6144;
+/// The longest list that is read where nothing rarer was found.
+const MAX_LIST: usize = 16_384;
 /// How many candidates are aligned.
-const MAX_ALIGNED: usize = 96;
+const MAX_ALIGNED: usize = 160;
+
+/// How many are aligned however little they share.
+const MIN_ALIGNED: usize = 24;
+/// The share of the best candidate's common weight below which others are left out.
+const MIN_SHARE: f64 = 0.3;
+
+/// A map over the numbers of an index: they are ours, so no hash against chosen keys is needed.
+type Numbers<K, V> = HashMap<K, V, BuildHasherDefault<Spread>>;
+
+/// Fibonacci hashing.
+#[derive(Default)]
+struct Spread(u64);
+
+impl Hasher for Spread {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u32((*byte).into());
+        }
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.0 = (self.0 ^ u64::from(number)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(26);
+    }
+}
 
 /// One incident found.
 #[derive(Clone, Debug)]
@@ -41,7 +72,7 @@ impl<B: AsRef<[u8]>> Index<B> {
         let bare = trace.frames.iter().all(|frame| frame.location);
         let query = Query::new(&slots);
         let mut alignment = Alignment::default();
-        let mut best: HashMap<u32, Found> = HashMap::new();
+        let mut best: Numbers<u32, Found> = Numbers::default();
         let mut known: Vec<Slot> = Vec::new();
         let candidates = self.candidates(&slots, &query_places, &admit);
         let counts = self.popularity(&candidates);
@@ -77,8 +108,8 @@ impl<B: AsRef<[u8]>> Index<B> {
     }
 
     /// How many candidates each incident has.
-    fn popularity(&self, candidates: &[u32]) -> HashMap<u32, u32> {
-        let mut counts = HashMap::new();
+    fn popularity(&self, candidates: &[u32]) -> Numbers<u32, u32> {
+        let mut counts = Numbers::default();
         for candidate in candidates {
             *counts.entry(self.incident(*candidate)).or_default() += 1;
         }
@@ -101,25 +132,16 @@ impl<B: AsRef<[u8]>> Index<B> {
             terms.push((self.frequency(*token), *token, 0.1 * self.rarity(*token)));
         }
         terms.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.cmp(&b.1)));
-        let mut scores: HashMap<u32, f64> = HashMap::new();
+        terms.dedup_by_key(|term| term.1);
+        let mut scores: Numbers<u32, f64> = Numbers::default();
         let mut read = 0;
         for (frequency, token, weight) in terms {
-            let closed = read + frequency > MAX_POSTINGS && !scores.is_empty();
-            if closed && frequency > MAX_POSTINGS {
+            if read + frequency > MAX_POSTINGS && !scores.is_empty() {
                 break;
             }
             read += frequency;
-            for trace in self.postings(token).take(MAX_POSTINGS) {
-                if closed {
-                    if let Some(score) = scores.get_mut(&trace) {
-                        *score += weight;
-                    }
-                } else {
-                    *scores.entry(trace).or_default() += weight;
-                }
-            }
-            if read > 2 * MAX_POSTINGS {
-                break;
+            for trace in self.postings(token).take(MAX_LIST) {
+                *scores.entry(trace).or_default() += weight;
             }
         }
         let mut ranked: Vec<(u32, f64)> = scores.into_iter().filter(|(trace, _)| admit(*trace)).collect();
@@ -129,6 +151,10 @@ impl<B: AsRef<[u8]>> Index<B> {
             ranked.truncate(MAX_ALIGNED);
         }
         ranked.sort_by(order);
+        // What shares little beside what shares much cannot come first after alignment.
+        let least = ranked.first().map_or(0.0, |best| best.1 * MIN_SHARE);
+        let keep = ranked.partition_point(|candidate| candidate.1 >= least);
+        ranked.truncate(keep.max(MIN_ALIGNED));
         ranked.into_iter().map(|(trace, _)| trace).collect()
     }
 
@@ -167,7 +193,8 @@ impl<B: AsRef<[u8]>> Index<B> {
         certainty / incidents.len().max(1) as f64
     }
 
-    fn slots_of(&self, trace: &Trace) -> Vec<Slot> {
+    /// The query's frames as numbers.
+    pub(super) fn slots_of(&self, trace: &Trace) -> Vec<Slot> {
         let frames = trace.frames.iter().take(MAX_TRACE_FRAMES);
         let mut slots: Vec<Slot> = frames
             .map(|frame| Slot {
@@ -304,12 +331,11 @@ impl<B: AsRef<[u8]>> Index<B> {
     }
 
     /// The alignment of a query with one known trace, to be explained.
-    pub(super) fn pairs(&self, trace: &Trace, candidate: u32) -> Vec<(usize, usize, usize)> {
-        let slots = self.slots_of(trace);
+    pub(super) fn pairs(&self, slots: &[Slot], candidate: u32) -> Vec<(usize, usize, usize)> {
         let mut known = Vec::new();
         self.slots(candidate, &mut known);
         let mut alignment = Alignment::default();
-        Query::new(&slots).align(&known, &self.model, &mut alignment);
+        Query::new(slots).align(&known, &self.model, &mut alignment);
         alignment.pairs.sort_unstable();
         alignment.pairs
     }

@@ -5,7 +5,9 @@
 //! symbols say `Parser`), and the last component alone (`load_node`, because debuggers print inlined
 //! C++ members unqualified).
 
+mod brackets;
 mod demangle;
+mod lists;
 mod managed;
 mod native;
 pub(crate) mod noise;

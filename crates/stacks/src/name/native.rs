@@ -1,5 +1,6 @@
 //! C, C++, Rust and kernel names: everything that differs between compilers and tools is dropped.
 
+use super::brackets::{closing, operator, split_top, starts_operator, strip_reference};
 use super::demangled;
 
 /// What every lambda and closure is called.
@@ -202,52 +203,6 @@ fn components(path: &str, depth: u32) -> Vec<String> {
     parts
 }
 
-fn starts_operator(rest: &str, part: &str) -> bool {
-    part.is_empty()
-        && rest.strip_prefix("operator").is_some_and(|tail| {
-            !tail.starts_with(|next: char| next.is_alphanumeric() || next == '_') && !tail.starts_with("::")
-        })
-}
-
-/// The spelling of an operator and how many bytes of `rest` it takes.
-fn operator(rest: &str) -> (String, usize) {
-    let tail = &rest[8..];
-    for symbol in [
-        "()", "[]", "<=>", "<<=", ">>=", "->*", "->", "<<", ">>", "<=", ">=", "==", "!=", "&&", "||", "++",
-        "--", "+=", "-=", "*=", "/=", "%=", "^=", "&=", "|=", "<", ">", "=", "+", "-", "*", "/", "%", "^",
-        "&", "|", "~", "!", ",",
-    ] {
-        if tail.starts_with(symbol) {
-            return (format!("operator{symbol}"), 8 + symbol.len());
-        }
-    }
-    for word in [" new[]", " delete[]", " new", " delete", " co_await"] {
-        if tail.starts_with(word) {
-            return (format!("operator{word}"), 8 + word.len());
-        }
-    }
-    // A conversion: the target type differs in spelling between tools.
-    let end = tail.find('(').unwrap_or(tail.len());
-    ("operator type".to_owned(), 8 + end)
-}
-
-/// The number of bytes up to and with the bracket that closes the first one of `text`.
-fn closing(text: &str, open: u8, close: u8) -> usize {
-    let bytes = text.as_bytes();
-    let mut depth = 0_u32;
-    for (at, &byte) in bytes.iter().enumerate() {
-        if byte == open {
-            depth += 1;
-        } else if byte == close && !(close == b'>' && at > 0 && bytes[at - 1] == b'-') {
-            depth -= 1;
-            if depth == 0 {
-                return at + 1;
-            }
-        }
-    }
-    bytes.len()
-}
-
 /// `<T as Trait>`, `<T>`, `<impl Trait for T>` and `<lambda(...)>` at the start of a component.
 fn angle_component(inside: &str, depth: u32, parts: &mut Vec<String>, part: &mut String) {
     if inside.starts_with("lambda") {
@@ -270,37 +225,6 @@ fn angle_component(inside: &str, depth: u32, parts: &mut Vec<String>, part: &mut
     let mut inner = components(subject, depth + 1);
     *part = inner.pop().unwrap_or_default();
     parts.append(&mut inner);
-}
-
-fn strip_reference(subject: &str) -> &str {
-    let mut subject = subject.trim();
-    loop {
-        let before = subject;
-        for prefix in ["&", "mut ", "dyn ", "*const ", "*mut "] {
-            subject = subject.strip_prefix(prefix).unwrap_or(subject).trim_start();
-        }
-        if subject.len() == before.len() {
-            return subject;
-        }
-    }
-}
-
-/// Splits at the first `mark` outside angle brackets.
-fn split_top<'a>(text: &'a str, mark: &str) -> Option<(&'a str, &'a str)> {
-    let bytes = text.as_bytes();
-    let mut depth = 0_i32;
-    for at in 0..bytes.len() {
-        match bytes[at] {
-            b'<' | b'(' => depth += 1,
-            b')' => depth -= 1,
-            b'>' if at == 0 || bytes[at - 1] != b'-' => depth -= 1,
-            b' ' if depth == 0 && text[at..].starts_with(mark) => {
-                return Some((&text[..at], &text[at + mark.len()..]));
-            }
-            _ => {}
-        }
-    }
-    None
 }
 
 fn braced(group: &str) -> String {

@@ -27,7 +27,7 @@ pub(super) fn gdb(lines: &[&str]) -> Stacks {
 pub(super) fn location(lines: &[&str]) -> Stacks {
     let mut stacks = Stacks::default();
     for line in lines {
-        let found = line.split_once(": runtime error: ").map(|(place, why)| (place, why)).or_else(|| {
+        let found = line.split_once(": runtime error: ").or_else(|| {
             let (place, why) = line.split_once(": Assertion ")?;
             // `program: file.c:12: function: Assertion`.
             let place = place.split(' ').find(|word| is_place(word))?;

