@@ -1,1 +1,52 @@
-fn main() {}
+//! The project's own commands: `cargo xtask demo | test | ci | bench | schemas | dist`.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command for people")]
+
+mod bench;
+mod ci;
+mod demo;
+mod dist;
+mod floors;
+mod incidents;
+mod prerequisites;
+mod shell;
+
+use std::process::ExitCode;
+
+/// The exit code where the environment lacks something.
+const ENVIRONMENT: u8 = 10;
+/// The exit code of a wrong command line.
+const USAGE: u8 = 2;
+
+const HELP: &str = "\
+cargo xtask demo [--no-serve] [--json]   the main job on real incidents, then the console
+cargo xtask test                         every test
+cargo xtask ci                           formatting, lints, floors, tests, documents, licences
+cargo xtask bench verify [--json]        time-to-verify in the three modes
+cargo xtask schemas                      rewrite openapi.json and schemas/
+cargo xtask dist                         one static binary in target/dist/";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    let has = |flag: &str| words.contains(&flag);
+    let done = match words.as_slice() {
+        ["demo", ..] => demo::run(&demo::Options { serve: !has("--no-serve"), json: has("--json") }),
+        ["test", rest @ ..] => ci::test(rest),
+        ["ci"] => ci::run(),
+        ["bench", "verify", ..] => bench::verify(has("--json")),
+        ["schemas"] => dist::schemas(),
+        ["dist"] => dist::run(),
+        _ => {
+            eprintln!("{HELP}");
+            return ExitCode::from(USAGE);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            let code = if error.is::<prerequisites::Missing>() { ENVIRONMENT } else { 1 };
+            ExitCode::from(code)
+        }
+    }
+}

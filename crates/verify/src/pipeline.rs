@@ -127,7 +127,9 @@ impl Verifier {
     async fn one(&self, tenant: &TenantId, asked: &Asked<'_>, now: Timestamp) -> VerifyResult<IncidentVerdict> {
         let started = Instant::now();
         let key = self.cache_key(asked)?;
-        if let Some(row) = sql::verdict(self.store().database(), tenant, &key).await? {
+        // What was inconclusive is asked again: a guard band or a loaded machine may have been the reason.
+        let known = sql::verdict(self.store().database(), tenant, &key).await?;
+        if let Some(row) = known.filter(|row| row.verdict != Verdict::Inconclusive) {
             return Ok(asked.verdict(&row, Mode::Cached, Vec::new(), started));
         }
         let mut not_carried = Vec::new();

@@ -195,7 +195,11 @@ pub(crate) async fn insert_verdict(tx: &Tx, tenant: &TenantId, row: &VerdictRow)
     let sql = "INSERT INTO verdicts (tenant, cache_key, incident, witness, artifact, verdict, mode, reason, reached, \
         run, milliseconds, replay_milliseconds, statement, observed_at, created_at) \
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) \
-        ON CONFLICT (tenant, cache_key) DO NOTHING";
+        ON CONFLICT (tenant, cache_key) DO UPDATE SET verdict = excluded.verdict, mode = excluded.mode, \
+        reason = excluded.reason, reached = excluded.reached, run = excluded.run, \
+        milliseconds = excluded.milliseconds, replay_milliseconds = excluded.replay_milliseconds, \
+        statement = excluded.statement, observed_at = excluded.observed_at, created_at = excluded.created_at \
+        WHERE verdicts.verdict = 'inconclusive'";
     let statement = query(sql)
         .bind(tenant)
         .bind(row.cache_key)

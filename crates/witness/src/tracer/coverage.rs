@@ -68,6 +68,7 @@ impl Machine<'_> {
         let Some(byte) = self.process(tgid).planted.remove(&place) else { return Ok(false) };
         let text = Text::open(tid).map_err(WitnessError::sandbox("opening the program's memory"))?;
         text.write(place, &[byte]).map_err(WitnessError::sandbox("taking a breakpoint out"))?;
+        self.open_trap(tgid, place, &text)?;
         registers.rip = place;
         ptrace::set_registers(tid, &registers).map_err(WitnessError::sandbox("writing registers"))?;
         self.note_executed(tid, tgid, place);
@@ -75,6 +76,24 @@ impl Machine<'_> {
             self.note_fault(at, WATCHED)?;
         }
         Ok(true)
+    }
+
+    /// Every byte of a trap range holds a breakpoint, so the instruction that struck one is damaged behind
+    /// its first byte: the whole range is put back.
+    fn open_trap(&mut self, tgid: i32, place: u64, text: &Text) -> Result<(), WitnessError> {
+        let process = self.process(tgid);
+        let (bias, path) = (process.bias, process.executable.clone());
+        let address = place.wrapping_sub(bias);
+        let plan = self.setup.coverage.iter().find(|plan| plan.path == path);
+        let range = plan.and_then(|plan| plan.traps.iter().find(|range| range.contains(&address)).cloned());
+        let Some(range) = range else { return Ok(()) };
+        let bytes: Vec<u64> = range.map(|at| at.wrapping_add(bias)).collect();
+        for at in bytes {
+            if let Some(byte) = self.process(tgid).planted.remove(&at) {
+                text.write(at, &[byte]).map_err(WitnessError::sandbox("taking a breakpoint out"))?;
+            }
+        }
+        Ok(())
     }
 
     fn is_watched(&mut self, tgid: i32, place: u64) -> bool {

@@ -1,0 +1,52 @@
+//! `cargo xtask test` and `cargo xtask ci`.
+
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::{floors, prerequisites, shell};
+
+/// Every test; `rest` goes to the test runner.
+pub fn test(rest: &[&str]) -> Result<()> {
+    prerequisites::for_tests()?;
+    let nextest = Command::new("cargo").args(["nextest", "--version"]).output();
+    shell::step("tests");
+    if nextest.is_ok_and(|output| output.status.success()) {
+        shell::run(shell::cargo().args(["nextest", "run", "--locked", "--workspace"]).args(rest))?;
+    } else {
+        shell::run(shell::cargo().args(["test", "--locked", "--workspace", "--all-targets"]).args(rest))?;
+    }
+    shell::step("documentation tests");
+    shell::run(shell::cargo().args(["test", "--locked", "--workspace", "--doc"]))
+}
+
+/// Everything that a change must pass.
+pub fn run() -> Result<()> {
+    shell::step("formatting");
+    shell::run(shell::cargo().args(["fmt", "--all", "--check"]))?;
+    shell::step("floors");
+    floors::check()?;
+    shell::step("lints");
+    let lints = ["clippy", "--locked", "--workspace", "--all-targets", "--", "--deny", "warnings"];
+    shell::run(shell::cargo().args(lints))?;
+    test(&[])?;
+    deny()
+}
+
+/// Licences and sources always; advisories where their database can be reached.
+fn deny() -> Result<()> {
+    let version = shell::cargo().args(["deny", "--version"]).output();
+    if !version.is_ok_and(|output| output.status.success()) {
+        shell::step("installing cargo-deny");
+        shell::run(shell::cargo().args(["install", "--locked", "cargo-deny"]))?;
+    }
+    shell::step("licences and sources");
+    shell::run(shell::cargo().args(["deny", "check", "licenses", "sources", "bans"]))?;
+    shell::step("advisories");
+    let fetched = shell::cargo().args(["deny", "fetch", "db"]).output();
+    if fetched.is_ok_and(|output| output.status.success()) {
+        return shell::run(shell::cargo().args(["deny", "check", "advisories"]));
+    }
+    eprintln!("advisories: NOT RUN, their database cannot be reached from here");
+    Ok(())
+}
