@@ -168,7 +168,7 @@ impl From<JsonError> for Problem {
 
 impl From<DigestError> for Problem {
     fn from(error: DigestError) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "digest_refused", Category::Input, &error, "")
+        Self::new(StatusCode::BAD_REQUEST, "digest_refused", Category::Input, &error, "copy the whole digest, sha256: included")
     }
 }
 
@@ -182,7 +182,7 @@ impl From<NotaryError> for Problem {
                 Self::new(StatusCode::CONFLICT, "no_signing_key", Category::Input, &error, hint)
             }
             NotaryError::UnknownStatement { .. } => {
-                Self::new(StatusCode::NOT_FOUND, "unknown_statement", Category::Input, &error, "")
+                Self::new(StatusCode::NOT_FOUND, "unknown_statement", Category::Input, &error, "a decision or verdict names its statement")
             }
             NotaryError::NotIncluded { .. } => {
                 let hint = "it was accepted but not published yet; try again";
@@ -237,7 +237,9 @@ impl From<VerifyError> for Problem {
             VerifyError::UnknownWitness { .. } => {
                 input(StatusCode::NOT_FOUND, "unknown_witness", "see `assay incident show ID`")
             }
-            VerifyError::UnknownRole { .. } => input(StatusCode::BAD_REQUEST, "unknown_role", ""),
+            VerifyError::UnknownRole { .. } => {
+                input(StatusCode::BAD_REQUEST, "unknown_role", "write --subject ROLE=PATH with a role that the witness has")
+            }
             VerifyError::Incident(_) => input(StatusCode::BAD_REQUEST, "incident_refused", ""),
             VerifyError::Spec(_) => input(StatusCode::BAD_REQUEST, "expectation_refused", ""),
             VerifyError::NotShown { .. } => {
@@ -281,7 +283,9 @@ impl From<ControlError> for Problem {
             ControlError::ReleaseExists { .. } => {
                 input(StatusCode::CONFLICT, "release_exists", "a release never changes; choose another name")
             }
-            ControlError::Release { .. } => input(StatusCode::BAD_REQUEST, "release_refused", ""),
+            ControlError::Release { .. } => {
+                input(StatusCode::BAD_REQUEST, "release_refused", "choose a name such as app-1.1, and roles such as yaml-tool")
+            }
             ControlError::MissingArtifact { .. } => {
                 input(StatusCode::CONFLICT, "artifact_missing", "upload it with PUT /api/v1/blobs/{digest}")
             }

@@ -9,12 +9,14 @@ use crate::demangle::demangle;
 use crate::incident::IncidentDefinition;
 use crate::observation::{decisive_fault, fault_names};
 
+/// Names at which every program of a language begins: reaching one says nothing.
+const ENTRY_POINTS: [&str; 3] = ["main", "_start", "__libc_start_main"];
 /// How many functions of the innermost path are asked for.
 const MAX_PATH: usize = 16;
 
 /// The functions on the way to the incident in the recorded run, by name: the fault's frames in
 /// the incident's package (in the subject where it names none), or, without a fault, the
-/// package's functions that were executed.
+/// package's functions that were executed. Entry points do not count: every program reaches its own.
 pub(crate) fn recorded_path(
     definition: &IncidentDefinition,
     report: &RunReport,
@@ -30,7 +32,7 @@ pub(crate) fn recorded_path(
     let mut seen = BTreeSet::new();
     names
         .into_iter()
-        .filter(|name| of_package(name) && executed.contains(name))
+        .filter(|name| of_package(name) && executed.contains(name) && !is_entry_point(name))
         .filter(|name| seen.insert(name.clone()))
         .take(MAX_PATH)
         .collect()
@@ -42,7 +44,36 @@ pub(crate) fn executed_names(image: Option<&Image<'_>>, executed: &[Address]) ->
     executed.iter().filter_map(|address| image.symbol_at(*address)).map(|(name, _)| demangle(name)).collect()
 }
 
-/// Whether the run reached the recorded path; none where there is no path to reach.
+fn is_entry_point(name: &str) -> bool {
+    ENTRY_POINTS.contains(&name.rsplit("::").next().unwrap_or(name))
+}
+
+/// Whether the run reached the recorded path, every function of it; none where there is no path.
 pub(crate) fn reached(path: &[String], executed: &BTreeSet<String>) -> Option<bool> {
-    (!path.is_empty()).then(|| path.iter().any(|name| executed.contains(name)))
+    (!path.is_empty()).then(|| path.iter().all(|name| executed.contains(name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(list: &[&str]) -> BTreeSet<String> {
+        list.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn a_usage_message_reaches_nothing() {
+        let path = ["tool::parse".to_owned(), "tool::read".to_owned()];
+        assert_eq!(reached(&path, &names(&["main", "tool::main", "tool::usage"])), Some(false));
+        assert_eq!(reached(&path, &names(&["main", "tool::read"])), Some(false));
+        assert_eq!(reached(&path, &names(&["tool::parse", "tool::read"])), Some(true));
+        assert_eq!(reached(&[], &names(&["main"])), None);
+    }
+
+    #[test]
+    fn entry_points() {
+        for (name, expected) in [("main", true), ("yaml_tool::main", true), ("_start", true), ("domain", false)] {
+            assert_eq!(is_entry_point(name), expected, "{name}");
+        }
+    }
 }

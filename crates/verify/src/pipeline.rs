@@ -19,6 +19,8 @@ use crate::sql::{self, VerdictRow, WitnessRow};
 use crate::witnesses::Ready;
 use crate::{IncidentDefinition, Verifier, VerifyResult};
 
+/// The version of the rules that turn a run into a verdict; part of every cache key.
+const JUDGE_VERSION: u32 = 1;
 /// How long a replay may hold its lease, in seconds.
 const LEASE_SECONDS: i64 = 3600;
 
@@ -152,6 +154,7 @@ impl Verifier {
         #[serde(rename_all = "camelCase")]
         struct Key<'a> {
             version: u32,
+            judge: u32,
             witness: &'a Sha256,
             artifacts: [(&'a str, &'a Sha256); 1],
             runner_version: &'a str,
@@ -160,6 +163,7 @@ impl Verifier {
         }
         let key = Key {
             version: 1,
+            judge: JUDGE_VERSION,
             witness: &asked.witness.id,
             artifacts: [(&asked.target.role, &asked.target.digest)],
             runner_version: assay_witness::RUNNER_VERSION,

@@ -331,6 +331,10 @@ impl Verifier {
             return Err(VerifyError::UnknownRole { role: role.clone(), known: ready.row.role });
         }
         let artifact = substitutions.get(&ready.row.role).copied();
+        let ready = match &artifact {
+            Some(digest) => self.with_artifact(tenant, ready, digest).await?,
+            None => ready,
+        };
         let run = self.run(&ready, artifact, Layout::Fixed).await?;
         let path = reached(&ready.row.recorded_path, &run.executed_names);
         let judgement = judge(&ready.definition, &run.report, path);

@@ -1,0 +1,119 @@
+//! Record, check, release, verify: the three verdicts, the three modes, the evidence.
+
+use crate::{Bench, text};
+
+const SOURCE: &str = r#"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+struct item { int number; struct item *next; };
+__attribute__((noinline)) int unrelated(int n) { return n * UNRELATED + 1; }
+__attribute__((noinline)) int weight(int n) { return n * RELATED; }
+static volatile int fixed = FIXED;
+__attribute__((noinline)) int total(struct item *item) {
+    int sum = 0;
+    while (fixed ? item != NULL : 1) { sum += weight(item->number); item = item->next; }
+    return sum;
+}
+int main(int count, char **words) {
+    if (count > 1 && !strcmp(words[1], "--help")) { puts("usage: tool LIST"); return 0; }
+    if (count > 1 && !strcmp(words[1], "stats")) { printf("%d\n", unrelated(count)); return 0; }
+    struct item second = { 2, NULL }, first = { count, &second };
+    printf("total %d\n", total(&first));
+    return 0;
+}
+"#;
+
+fn flags(fixed: u32, unrelated: u32, related: u32) -> Vec<String> {
+    vec![format!("-DFIXED={fixed}"), format!("-DUNRELATED={unrelated}"), format!("-DRELATED={related}")]
+}
+
+#[test]
+fn the_main_job_on_a_crashing_program() {
+    let bench = Bench::new();
+    let build = |name: &str, flags: Vec<String>| {
+        let words: Vec<&str> = flags.iter().map(String::as_str).collect();
+        bench.compile(name, SOURCE, &words)
+    };
+    let Some(crash) = build("tool", flags(0, 3, 1)) else { return };
+    let fixed = build("fixed", flags(1, 3, 1)).unwrap();
+    let unrelated = build("unrelated", flags(1, 5, 1)).unwrap();
+    let related = build("related", flags(1, 3, 2)).unwrap();
+
+    let crash = text(&crash);
+    let recorded = bench.ok(&["witness", "record", "--incident", "CRASH-1", "--", &crash, "go"]);
+    assert_eq!(recorded["observation"]["ending"], "SIGSEGV");
+    let witness = recorded["witness"].as_str().unwrap();
+    let checked = bench.ok(&["witness", "check", witness, "-n", "10"]);
+    assert_eq!(checked["distinct_observations"], 1, "{checked}");
+    assert_eq!(checked["distinct_traces"], 1, "{checked}");
+    assert_eq!(checked["layout_sensitive"], false, "{checked}");
+    assert!(checked["replays_elsewhere"].as_u64().unwrap() >= 3);
+
+    let release = |name: &str, file: &std::path::Path| {
+        let artifact = format!("tool={}", file.display());
+        bench.ok(&["release", "create", name, "--artifact", &artifact]);
+    };
+    release("v1", std::path::Path::new(&crash));
+    release("v2", &fixed);
+    release("v3", &unrelated);
+    release("v4", &related);
+    release("true", std::path::Path::new("/bin/true"));
+
+    let denied = bench.call(&["verify", "v1"]);
+    assert_eq!((denied.code, denied.json["decision"].as_str()), (1, Some("deny")));
+    assert_eq!(denied.json["reasonCodes"][0], "incident_reproduced:CRASH-1");
+
+    let allowed = bench.ok(&["verify", "v2", "--baseline", "v1"]);
+    assert_eq!(allowed["decision"], "allow");
+    assert_eq!(allowed["verdicts"][0]["mode"], "replayed");
+    assert_eq!(allowed["verdicts"][0]["reason"], "path_reached");
+    let cached = bench.ok(&["verify", "v2"]);
+    assert_eq!(cached["verdicts"][0]["mode"], "cached");
+    let carried = bench.ok(&["verify", "v3", "--baseline", "v2"]);
+    assert_eq!(carried["verdicts"][0]["mode"], "carried_over", "{carried}");
+    let replayed = bench.ok(&["verify", "v4", "--baseline", "v2"]);
+    assert_eq!(replayed["verdicts"][0]["mode"], "replayed", "{replayed}");
+    assert!(replayed["verdicts"][0]["not_carried"].to_string().contains("function_changed"), "{replayed}");
+
+    let impostor = bench.call(&["verify", "true"]);
+    assert_eq!((impostor.code, impostor.json["decision"].as_str()), (4, Some("pending")));
+    assert_eq!(impostor.json["verdicts"][0]["verdict"], "inconclusive");
+
+    let explained = bench.ok(&["gate", "explain", "v2"]);
+    assert!(explained["rules"].as_array().unwrap().iter().all(|rule| rule["outcome"] == "pass"));
+    assert_eq!(bench.ok(&["gate", "replay", "v2"])["same"], true);
+    let log = bench.ok(&["log", "verify"]);
+    assert_eq!(log["verified"], true, "{log}");
+    assert_eq!(bench.ok(&["log", "head"])["size"], log["size"]);
+
+    bench.ok(&["evidence", "export", "v3", "-o", "evidence.tar"]);
+    let verified = bench.ok(&["evidence", "verify", "evidence.tar"]);
+    assert_eq!((&verified["verified"], &verified["decision"]), (&true.into(), &"allow".into()));
+
+    let archive = text(&bench.path("capsule.tar"));
+    bench.ok(&["witness", "export", witness, "-o", &archive]);
+    let other = Bench::new();
+    let definition = other.path("incident.toml");
+    std::fs::write(&definition, "id = 'CRASH-1'\nrole = 'tool'\n[expect.vulnerable]\nsignal = 'SIGSEGV'\n").unwrap();
+    other.ok(&["incident", "define", &text(&definition)]);
+    let imported = other.ok(&["witness", "import", &archive, "--incident", "CRASH-1"]);
+    assert_eq!(imported["witness"], witness);
+}
+
+#[test]
+fn a_usage_message_is_no_evidence() {
+    let bench = Bench::new();
+    let words = flags(0, 3, 1);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let Some(crash) = bench.compile("tool", SOURCE, &words) else { return };
+    let usage = "#include <stdio.h>\nint main(void) { puts(\"usage: tool LIST\"); return 0; }\n";
+    let usage = bench.compile("usage", usage, &[]).unwrap();
+    let crash = text(&crash);
+    let recorded = bench.ok(&["witness", "record", "--incident", "CRASH-1", "--", &crash, "go"]);
+    bench.ok(&["witness", "check", recorded["witness"].as_str().unwrap(), "-n", "4"]);
+    bench.ok(&["release", "create", "usage", "--artifact", &format!("tool={}", usage.display())]);
+    let verified = bench.call(&["verify", "usage"]);
+    assert_eq!(verified.code, 4);
+    assert_eq!(verified.json["verdicts"][0]["reason"], "not_reached");
+}
