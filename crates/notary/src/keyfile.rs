@@ -67,5 +67,6 @@ pub fn load_key(path: &Path) -> Result<PrivateKey, KeyFileError> {
         return Err(KeyFileError::Open { path: path.to_owned(), mode });
     }
     let text = zeroize::Zeroizing::new(std::fs::read_to_string(path).map_err(failed)?);
-    PrivateKey::from_secret_text(&text).map_err(|source| KeyFileError::Content { path: path.to_owned(), source })
+    PrivateKey::from_secret_text(&text)
+        .map_err(|source| KeyFileError::Content { path: path.to_owned(), source })
 }

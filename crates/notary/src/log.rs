@@ -2,7 +2,8 @@
 
 use assay_evidence::{PublicKey, Sha256, TenantId, Timestamp};
 use assay_ledger::{
-    Checkpoint, Hash, NoteKey, SubjectCommitment, TenantSecret, TileId, TreeError, decode_entries, decode_tile,
+    Checkpoint, Hash, NoteKey, SubjectCommitment, TenantSecret, TileId, TreeError, decode_entries,
+    decode_tile,
 };
 use assay_store::{BlobKey, StoreError, query};
 

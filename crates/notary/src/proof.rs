@@ -70,7 +70,8 @@ impl InclusionProof {
         let statement = Statement::parse(payload).map_err(NotaryError::from)?;
         let origin = self.checkpoint.lines().next().unwrap_or_default();
         let note_key = NoteKey::new(origin, key.clone()).map_err(NotaryError::from)?;
-        let checkpoint = Checkpoint::open(self.checkpoint.as_bytes(), &note_key).map_err(NotaryError::from)?;
+        let checkpoint =
+            Checkpoint::open(self.checkpoint.as_bytes(), &note_key).map_err(NotaryError::from)?;
         let path = self.path.iter().map(|hash| read_hash(hash)).collect::<Result<Vec<Hash>, _>>()?;
         let leaf = leaf_hash(&leaf_bytes);
         verify_inclusion(self.index, checkpoint.size, &leaf, &path, &checkpoint.root)
@@ -102,7 +103,8 @@ impl Notary {
         }
         let path: Vec<String> =
             tree.inclusion_proof(index, head.size)?.iter().map(|hash| STANDARD.encode(hash)).collect();
-        let leaf = sql::leaves_from(self.store.database(), tenant, index, 1).await?.pop().ok_or_else(excluded)?;
+        let leaf =
+            sql::leaves_from(self.store.database(), tenant, index, 1).await?.pop().ok_or_else(excluded)?;
         let envelope = self.store.blobs().get_content(tenant, digest).await?;
         let checkpoint = String::from_utf8_lossy(&head.note).into_owned();
         let lines: String = path.iter().map(|hash| format!("{hash}\n")).collect();

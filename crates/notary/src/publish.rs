@@ -1,7 +1,7 @@
 //! The sequencer: from accepted rows to a signed head (steps 3 to 6 of the write path).
 
-use assay_evidence::{TenantId, Timestamp};
-use assay_ledger::{Checkpoint, TILE_WIDTH, Tree};
+use assay_evidence::{Envelope, Statement, TenantId, Timestamp};
+use assay_ledger::{Checkpoint, Leaf, TILE_WIDTH, Tree};
 use assay_store::{BlobKey, Created, StoreError};
 
 use crate::log::{Head, LogInfo, head_key};
@@ -40,10 +40,15 @@ impl Notary {
         self.import_published(tenant, &log).await?;
         loop {
             (self.on_step)(Step::Assign);
-            let assigned: usize =
-                self.store.database().write(|tx| async move { sql::assign(&tx, tenant, BATCH).await }).await?;
+            let assigned: usize = self
+                .store
+                .database()
+                .write(|tx| async move { sql::assign(&tx, tenant, BATCH).await })
+                .await?;
             let head = self.extend(tenant, &log).await?;
-            if assigned < BATCH as usize && head.size >= sql::count_entries(self.store.database(), tenant).await? {
+            if assigned < BATCH as usize
+                && head.size >= sql::count_entries(self.store.database(), tenant).await?
+            {
                 self.finish(tenant, &head).await?;
                 return Ok(head);
             }
@@ -136,15 +141,24 @@ impl Notary {
     /// Brings `checkpoint` and SQL up to the highest head.
     async fn finish(&self, tenant: &TenantId, head: &Head) -> NotaryResult<()> {
         (self.on_step)(Step::Checkpoint);
-        let key = BlobKey::log(tenant, "checkpoint");
-        if self.store.blobs().get(&key).await?.is_none_or(|there| there != head.note) {
-            self.store.blobs().replace(&key, head.note.clone()).await?;
-        }
+        self.write_checkpoint(tenant, head.clone()).await?;
         (self.on_step)(Step::Note);
         let noted: Result<(), StoreError> =
             self.store.database().write(|tx| async move { sql::note_head(&tx, tenant, head).await }).await;
         noted?;
         (self.on_step)(Step::Done);
+        Ok(())
+    }
+
+    /// Overwrites `checkpoint` and looks again: whoever writes last has then seen the highest head,
+    /// so that a slow node never leaves an older checkpoint behind.
+    async fn write_checkpoint(&self, tenant: &TenantId, mut head: Head) -> NotaryResult<()> {
+        let key = BlobKey::log(tenant, "checkpoint");
+        while self.store.blobs().get(&key).await?.is_none_or(|there| there != head.note) {
+            self.store.blobs().replace(&key, head.note).await?;
+            let Some(highest) = self.head(tenant).await? else { return Ok(()) };
+            head = highest;
+        }
         Ok(())
     }
 
@@ -170,10 +184,16 @@ impl Notary {
     }
 
     async fn import_entries(&self, tenant: &TenantId, start: u64, leaves: &[Vec<u8>]) -> NotaryResult<()> {
-        let parsed: Vec<(String, &Vec<u8>)> = leaves
-            .iter()
-            .map(|bytes| Ok((assay_ledger::Leaf::parse(bytes)?.envelope.to_string(), bytes)))
-            .collect::<Result<_, NotaryError>>()?;
+        let mut parsed = Vec::new();
+        for bytes in leaves {
+            let leaf = Leaf::parse(bytes)?;
+            // A redacted envelope leaves its statement without subjects, not without a place.
+            let subjects = match self.store.blobs().get(&BlobKey::blob(tenant, &leaf.envelope)).await? {
+                Some(envelope) => Statement::parse(Envelope::parse(&envelope)?.payload_unverified())?.subject,
+                None => Vec::new(),
+            };
+            parsed.push((leaf, subjects, bytes));
+        }
         let parsed = &parsed;
         let imported: Result<(), StoreError> = self
             .store
@@ -183,10 +203,11 @@ impl Notary {
                 if sql::next_position(&tx, tenant).await? != first {
                     return Ok(());
                 }
-                for ((digest, leaf), position) in parsed.iter().zip(first..) {
-                    sql::insert_entry(&tx, tenant, position, digest, leaf).await?;
+                for ((leaf, subjects, bytes), position) in parsed.iter().zip(first..) {
+                    sql::import_statement(&tx, tenant, leaf, subjects).await?;
+                    sql::insert_entry(&tx, tenant, position, &leaf.envelope.to_string(), bytes).await?;
                     let done = "DELETE FROM outbox WHERE tenant = $1 AND digest = $2";
-                    tx.execute(assay_store::query(done).bind(tenant).bind(digest)).await?;
+                    tx.execute(assay_store::query(done).bind(tenant).bind(leaf.envelope)).await?;
                 }
                 Ok(())
             })

@@ -1,6 +1,7 @@
 //! The notary's tables.
 
-use assay_evidence::{Sha256, TenantId, Timestamp};
+use assay_evidence::{Sha256, Subject, TenantId, Timestamp};
+use assay_ledger::Leaf;
 use assay_store::{Database, Migration, Row, StoreResult, Tx, query};
 
 use crate::accept::Prepared;
@@ -108,6 +109,26 @@ pub(crate) async fn insert_statement(tx: &Tx, tenant: &TenantId, prepared: &Prep
     tx.execute(row.bind(prepared.leaf())).await.map(drop)
 }
 
+/// The statement of a leaf that the log holds already, where it is not known.
+pub(crate) async fn import_statement(
+    tx: &Tx,
+    tenant: &TenantId,
+    leaf: &Leaf,
+    subjects: &[Subject],
+) -> StoreResult<()> {
+    let sql = "INSERT INTO statements (tenant, digest, predicate_type, key_id, accepted_at) \
+               VALUES ($1, $2, $3, $4, $5) ON CONFLICT (tenant, digest) DO NOTHING";
+    let accepted_at = i64::try_from(leaf.time_micros).unwrap_or(i64::MAX);
+    let row = query(sql).bind(tenant).bind(leaf.envelope).bind(&leaf.predicate).bind(leaf.key.as_str());
+    tx.execute(row.bind(accepted_at)).await?;
+    let sql = "INSERT INTO statement_subjects (tenant, subject, digest) VALUES ($1, $2, $3) \
+               ON CONFLICT (tenant, subject, digest) DO NOTHING";
+    for subject in subjects.iter().filter_map(Subject::sha256) {
+        tx.execute(query(sql).bind(tenant).bind(subject).bind(leaf.envelope)).await?;
+    }
+    Ok(())
+}
+
 /// Moves up to `limit` outbox rows to dense positions; how many there were.
 pub(crate) async fn assign(tx: &Tx, tenant: &TenantId, limit: i64) -> StoreResult<usize> {
     let sql = "SELECT digest, leaf FROM outbox WHERE tenant = $1 ORDER BY accepted_at, digest LIMIT $2";
@@ -145,10 +166,13 @@ pub(crate) async fn leaves_from(
     start: u64,
     limit: i64,
 ) -> StoreResult<Vec<Vec<u8>>> {
-    let sql =
-        "SELECT leaf FROM log_entries WHERE tenant = $1 AND position >= $2 ORDER BY position LIMIT $3";
+    let sql = "SELECT leaf FROM log_entries WHERE tenant = $1 AND position >= $2 ORDER BY position LIMIT $3";
     let start = i64::try_from(start).unwrap_or(i64::MAX);
-    db.all(query(sql).bind(tenant).bind(start).bind(limit)).await?.iter().map(|row| row.bytes("leaf")).collect()
+    db.all(query(sql).bind(tenant).bind(start).bind(limit))
+        .await?
+        .iter()
+        .map(|row| row.bytes("leaf"))
+        .collect()
 }
 
 pub(crate) async fn count_entries(db: &Database, tenant: &TenantId) -> StoreResult<u64> {

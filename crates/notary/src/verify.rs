@@ -117,9 +117,17 @@ impl Notary {
     ) -> NotaryResult<()> {
         let mut before: Option<Head> = None;
         for ordinal in 0..=head.ordinal {
-            let Some(next) = self.head_at(tenant, log, ordinal).await? else {
-                problems.push(format!("the head {ordinal} is missing"));
-                continue;
+            let next = match self.head_at(tenant, log, ordinal).await {
+                Ok(Some(next)) => next,
+                Ok(None) => {
+                    problems.push(format!("the head {ordinal} is missing"));
+                    continue;
+                }
+                Err(error) if error.is_trust_broken() => {
+                    problems.push(format!("the head {ordinal}: {}", chain(&error)));
+                    continue;
+                }
+                Err(error) => return Err(error),
             };
             if let Some(before) = &before {
                 let proof = tree.consistency_proof(before.size, next.size);

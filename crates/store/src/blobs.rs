@@ -7,7 +7,7 @@ use std::sync::Arc;
 use assay_evidence::{Sha256, TenantId};
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
-use object_store::aws::AmazonS3Builder;
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, PutOptions};
@@ -73,12 +73,11 @@ impl Blobs {
         match parsed.scheme() {
             "file" => Self::open_folder(&parsed.to_file_path().map_err(|()| address())?),
             "s3" => {
-                let failed = |source| StoreError::Blob { path: url.to_owned(), source };
-                let store = AmazonS3Builder::from_env().with_url(url).build().map_err(failed)?;
+                let store = open_bucket(&parsed)?;
                 let prefix = Path::parse(parsed.path().trim_matches('/')).map_err(|_| address())?;
                 let cache = data.join("cache");
                 crate::create_private(&cache)?;
-                Ok(Self { store: Arc::new(store), prefix, place: Place::Remote { cache } })
+                Ok(Self { store, prefix, place: Place::Remote { cache } })
             }
             _ => Err(address()),
         }
@@ -166,7 +165,11 @@ impl Blobs {
         let target = match &self.place {
             Place::Folder(folder) => {
                 let path = folder.join(key.as_str());
-                return if path.exists() { Ok(path) } else { Err(StoreError::Missing { path: key.to_string() }) };
+                return if path.exists() {
+                    Ok(path)
+                } else {
+                    Err(StoreError::Missing { path: key.to_string() })
+                };
             }
             Place::Remote { cache } => cache.join(key.as_str()),
         };
@@ -188,6 +191,24 @@ impl Blobs {
         names.sort();
         Ok(names)
     }
+}
+
+/// A bucket; the address's query may hold options such as `endpoint` and `region`, while secrets
+/// come from the environment only.
+fn open_bucket(address: &url::Url) -> StoreResult<Arc<dyn ObjectStore>> {
+    let mut shown = address.clone();
+    shown.set_query(None);
+    let refuse = || StoreError::Address { what: "blob store", url: shown.to_string() };
+    let mut builder = AmazonS3Builder::from_env().with_url(shown.as_str());
+    for (name, value) in address.query_pairs() {
+        let option: AmazonS3ConfigKey = name.parse().map_err(|_| refuse())?;
+        if matches!(option, AmazonS3ConfigKey::SecretAccessKey | AmazonS3ConfigKey::Token) {
+            return Err(refuse());
+        }
+        builder = builder.with_config(option, value);
+    }
+    let store = builder.build().map_err(|source| StoreError::Blob { path: shown.to_string(), source })?;
+    Ok(Arc::new(store))
 }
 
 fn write_whole(target: &FilePath, bytes: &[u8]) -> std::io::Result<()> {

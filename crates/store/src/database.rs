@@ -15,6 +15,8 @@ use crate::row::{Query, Row};
 
 /// How often a write is tried when other writers come first.
 const MAX_ATTEMPTS: u32 = 12;
+/// How many tries are made before a writer waits for its turn.
+const UNORDERED_ATTEMPTS: u32 = 2;
 /// Connections that read (SQLite) or do everything (PostgreSQL).
 const MAX_CONNECTIONS: u32 = 8;
 /// How long to wait for a connection.
@@ -26,6 +28,8 @@ pub struct Database {
     dialect: Dialect,
     readers: AnyPool,
     writer: AnyPool,
+    /// Writers of this process that lost to others take turns, so that each of them wins soon.
+    turn: Arc<Mutex<()>>,
 }
 
 impl Database {
@@ -35,7 +39,12 @@ impl Database {
             None => Self::open_sqlite(&data.join("assay.sqlite")).await,
             Some(url) if url.starts_with("postgres://") || url.starts_with("postgresql://") => {
                 let pool = pool(MAX_CONNECTIONS).connect(url).await?;
-                Ok(Self { dialect: Dialect::Postgres, readers: pool.clone(), writer: pool })
+                Ok(Self {
+                    dialect: Dialect::Postgres,
+                    readers: pool.clone(),
+                    writer: pool,
+                    turn: Arc::default(),
+                })
             }
             Some(url) => match url.strip_prefix("sqlite:") {
                 Some(path) => Self::open_sqlite(Path::new(path.trim_start_matches("//"))).await,
@@ -66,7 +75,7 @@ impl Database {
         };
         let writer = sqlite(1).connect(&url).await?;
         let readers = sqlite(MAX_CONNECTIONS).connect(&url).await?;
-        Ok(Self { dialect: Dialect::Sqlite, readers, writer })
+        Ok(Self { dialect: Dialect::Sqlite, readers, writer, turn: Arc::default() })
     }
 
     /// Which SQL is spoken.
@@ -82,7 +91,11 @@ impl Database {
         W: Future<Output = Result<T, E>>,
         E: From<StoreError>,
     {
+        let mut turn = None;
         for attempt in 1..=MAX_ATTEMPTS {
+            if attempt > UNORDERED_ATTEMPTS && turn.is_none() {
+                turn = Some(self.turn.lock().await);
+            }
             let begun = self.writer.begin_with(self.dialect.begin_write()).await;
             let transaction = match begun {
                 Ok(transaction) => transaction,
@@ -116,6 +129,13 @@ impl Database {
             }
         }
         Err(StoreError::Contended { attempts: MAX_ATTEMPTS }.into())
+    }
+
+    /// Runs `sql` in a transaction that stays open until it is dropped: for locks.
+    pub(crate) async fn hold(&self, sql: &'static str) -> StoreResult<sqlx::Transaction<'static, Any>> {
+        let mut transaction = self.readers.begin().await?;
+        transaction.execute(sqlx::raw_sql(sql)).await?;
+        Ok(transaction)
     }
 
     /// Reads all rows.

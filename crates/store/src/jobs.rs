@@ -48,7 +48,8 @@ pub struct JobState {
     pub attempts: i64,
 }
 
-/// Queues a job unless it is there; a finished one is queued again.
+/// Queues a job unless it is there; a finished one is queued again, and so is one whose last
+/// worker went away without a word.
 pub async fn enqueue(
     tx: &Tx,
     tenant: &TenantId,
@@ -60,7 +61,8 @@ pub async fn enqueue(
     let sql = "INSERT INTO jobs (tenant, id, kind, payload, state, attempts, max_attempts, owner, lease_until, \
                outcome, created_at, finished_at) VALUES ($1, $2, $3, $4, 'queued', 0, $5, '', 0, '', $6, 0) \
                ON CONFLICT (tenant, id) DO UPDATE SET state = 'queued', attempts = 0, payload = excluded.payload, \
-               outcome = '', created_at = excluded.created_at WHERE jobs.state IN ('done', 'failed')";
+               outcome = '', created_at = excluded.created_at WHERE jobs.state IN ('done', 'failed') \
+               OR (jobs.state = 'leased' AND jobs.lease_until < excluded.created_at AND jobs.attempts >= jobs.max_attempts)";
     tx.execute(query(sql).bind(tenant).bind(id).bind(kind).bind(payload).bind(MAX_ATTEMPTS).bind(now))
         .await
         .map(drop)
@@ -125,10 +127,9 @@ pub async fn finish(tx: &Tx, job: &Job, owner: &str, ended: Ended<'_>, now: Time
         Ended::Failed(error) => ("queued", error),
     };
     let sql = "UPDATE jobs SET state = $1, outcome = $2, finished_at = $3 \
-               WHERE tenant = $4 AND id = $5 AND state = 'leased' AND owner = $6";
-    let touched = tx
-        .execute(query(sql).bind(state).bind(outcome).bind(now).bind(&job.tenant).bind(&job.id).bind(owner))
-        .await?;
+               WHERE tenant = $4 AND id = $5 AND state = 'leased' AND owner = $6 AND attempts = $7";
+    let held = query(sql).bind(state).bind(outcome).bind(now).bind(&job.tenant).bind(&job.id).bind(owner);
+    let touched = tx.execute(held.bind(job.attempt)).await?;
     Ok(touched == 1)
 }
 
@@ -145,5 +146,9 @@ pub enum Ended<'a> {
 pub async fn state(database: &Database, tenant: &TenantId, id: &str) -> StoreResult<Option<JobState>> {
     let sql = "SELECT state, outcome, attempts FROM jobs WHERE tenant = $1 AND id = $2";
     let Some(row) = database.first(query(sql).bind(tenant).bind(id)).await? else { return Ok(None) };
-    Ok(Some(JobState { state: row.text("state")?, outcome: row.text("outcome")?, attempts: row.int("attempts")? }))
+    Ok(Some(JobState {
+        state: row.text("state")?,
+        outcome: row.text("outcome")?,
+        attempts: row.int("attempts")?,
+    }))
 }

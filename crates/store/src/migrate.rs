@@ -24,15 +24,14 @@ const ADVISORY_LOCK: &str = "SELECT pg_advisory_xact_lock(7200413)";
 pub(crate) async fn run(database: &Database, data: &Path, mut all: Vec<&Migration>) -> StoreResult<()> {
     all.sort_by_key(|migration| migration.id);
     let _lock = match database.dialect() {
-        Dialect::Sqlite => Some(lock_file(data)?),
-        Dialect::Postgres => None,
+        Dialect::Sqlite => Lock::File { _held: lock_file(data).await? },
+        // Held by a connection of its own: a transaction that waits for the lock itself would then
+        // look at the schema as it was before it waited.
+        Dialect::Postgres => Lock::Advisory { _held: database.hold(ADVISORY_LOCK).await? },
     };
     let all = &all;
     database
         .write(|tx| async move {
-            if tx.dialect() == Dialect::Postgres {
-                tx.execute_raw(ADVISORY_LOCK.to_owned()).await?;
-            }
             let table = "CREATE TABLE IF NOT EXISTS schema_migrations (id {TEXT} PRIMARY KEY)";
             tx.execute_raw(tx.dialect().render(table)).await?;
             let done: BTreeSet<String> = tx
@@ -45,7 +44,8 @@ pub(crate) async fn run(database: &Database, data: &Path, mut all: Vec<&Migratio
                 for statement in migration.statements {
                     tx.execute_raw(tx.dialect().render(statement)).await?;
                 }
-                tx.execute(query("INSERT INTO schema_migrations (id) VALUES ($1)").bind(migration.id)).await?;
+                tx.execute(query("INSERT INTO schema_migrations (id) VALUES ($1)").bind(migration.id))
+                    .await?;
                 tracing::info!(migration = migration.id, "migration applied");
             }
             Ok(())
@@ -53,8 +53,18 @@ pub(crate) async fn run(database: &Database, data: &Path, mut all: Vec<&Migratio
         .await
 }
 
-fn lock_file(data: &Path) -> StoreResult<File> {
+/// What keeps other nodes from migrating at the same time, until it is dropped.
+enum Lock {
+    File { _held: File },
+    Advisory { _held: sqlx::Transaction<'static, sqlx::Any> },
+}
+
+/// Waits on a thread of its own, so that the one who holds the lock can go on.
+async fn lock_file(data: &Path) -> StoreResult<File> {
     let path = data.join("migrations.lock");
-    let open = File::create(&path).and_then(|file| file.lock().map(|()| file));
-    open.map_err(|source| StoreError::Folder { path, source })
+    let file = path.clone();
+    let open = move || File::create(&file).and_then(|file| file.lock().map(|()| file));
+    let locked =
+        tokio::task::spawn_blocking(open).await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+    locked.map_err(|source| StoreError::Folder { path, source })
 }
