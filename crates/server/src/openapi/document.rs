@@ -98,7 +98,8 @@ fn responses(operation: &Operation, generator: &mut SchemaGenerator, problem: &V
     let mut responses = Map::from_iter([(operation.status.to_string(), success)]);
     let shared = (!operation.public).then_some(problems::CALLER);
     let mut codes: BTreeMap<u16, Vec<&str>> = BTreeMap::new();
-    for (status, code) in operation.problems.iter().copied().chain(shared).flatten() {
+    let named = operation.path_parameters().next().map(|_| problems::PATH);
+    for (status, code) in operation.problems.iter().copied().chain(shared).chain(named).flatten() {
         codes.entry(*status).or_default().push(code);
     }
     for (status, mut codes) in codes {

@@ -117,6 +117,8 @@ pub(crate) mod problems {
     /// Any operation that knows its caller.
     pub const CALLER: &[ProblemCode] =
         &[(401, "token_missing"), (401, "token_refused"), (403, "not_permitted"), (503, "store_failed")];
+    /// A path with a name in it.
+    pub const PATH: &[ProblemCode] = &[(400, "request_refused")];
     /// A body of JSON.
     pub const JSON: &[ProblemCode] = &[(400, "json_refused"), (400, "body_refused"), (413, "body_too_large")];
     /// A body of bytes.

@@ -171,7 +171,6 @@ async fn health_and_metrics() {
         "assay_decisions_total{decision=",
         "assay_verify_seconds_count 1",
         "assay_log_size 1",
-        "# TYPE assay_verdicts counter",
     ] {
         assert!(text.contains(line), "{line} in {text}");
     }
