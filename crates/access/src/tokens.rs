@@ -53,7 +53,7 @@ pub enum AccessError {
 }
 
 /// A token as it is shown once.
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NewToken {
     /// Names it in lists.
@@ -75,7 +75,7 @@ impl std::fmt::Debug for NewToken {
 }
 
 /// A token without its secret.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TokenInfo {
     /// Names it.

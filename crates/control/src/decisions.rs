@@ -26,7 +26,7 @@ pub struct StoredDecision {
 }
 
 /// What verifying a release answers.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct Verified {
     /// The release.
     pub release: String,
@@ -54,7 +54,7 @@ pub struct Verified {
 }
 
 /// A decision in a list.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Decided {
     /// Its id.
@@ -67,7 +67,7 @@ pub struct Decided {
 }
 
 /// A decision with each rule and the evidence it used.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Explained {
     /// Its id.
@@ -91,7 +91,7 @@ pub struct Explained {
 }
 
 /// One rule with its evidence.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ExplainedRule {
     /// The requirement's id.
@@ -105,7 +105,7 @@ pub struct ExplainedRule {
 }
 
 /// A decision that was made again.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Replayed {
     /// Its id.
@@ -251,6 +251,13 @@ impl Control {
         principal.require(Permission::ReadEvidence)?;
         let rows = sql::decisions(self.store().database(), principal.tenant(), release).await?;
         rows.into_iter().map(decided).collect()
+    }
+
+    /// The newest decision of a release, if it was decided.
+    pub async fn newest_decision(&self, principal: &Principal, release: &str) -> ControlResult<Option<Decided>> {
+        principal.require(Permission::ReadEvidence)?;
+        let row = sql::newest_decision(self.store().database(), principal.tenant(), release).await?;
+        row.map(decided).transpose()
     }
 
     /// A decision with each rule and the evidence it used.

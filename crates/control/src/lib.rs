@@ -11,7 +11,7 @@ mod evidence;
 mod releases;
 mod sql;
 
-pub use decisions::{Decided, Explained, Replayed, StoredDecision, Verified};
+pub use decisions::{Decided, Explained, ExplainedRule, Replayed, StoredDecision, Verified};
 pub use error::{ControlError, ControlResult};
 pub use evidence::{Bundle, BundleReport, BundleStatement, MAX_BUNDLE_BYTES, verify_bundle};
 pub use releases::{ArtifactRef, NewRelease, Release};

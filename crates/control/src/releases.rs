@@ -16,7 +16,7 @@ const MAX_NAME: usize = 100;
 pub(crate) const MAX_PAGE: u32 = 200;
 
 /// An artifact of a release.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ArtifactRef {
     /// The role by which witnesses find it.
@@ -32,7 +32,7 @@ pub struct ArtifactRef {
 }
 
 /// A release to create.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewRelease {
     /// Its name.
@@ -42,7 +42,7 @@ pub struct NewRelease {
 }
 
 /// A release.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Release {
     /// Its name.

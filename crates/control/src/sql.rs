@@ -115,6 +115,16 @@ pub(crate) async fn decisions(db: &Database, tenant: &TenantId, release: &str) -
     db.all(query(sql).bind(tenant).bind(release)).await?.iter().map(read_decision).collect()
 }
 
+pub(crate) async fn newest_decision(
+    db: &Database,
+    tenant: &TenantId,
+    release: &str,
+) -> StoreResult<Option<DecisionRow>> {
+    let sql = "SELECT id, release, document, statement FROM decisions WHERE tenant = $1 AND release = $2 \
+               ORDER BY created_at DESC, id LIMIT 1";
+    db.first(query(sql).bind(tenant).bind(release)).await?.map(|row| read_decision(&row)).transpose()
+}
+
 fn read_decision(row: &Row) -> StoreResult<DecisionRow> {
     Ok(DecisionRow {
         id: row.text("id")?,

@@ -10,7 +10,7 @@ pub const MAX_TENANT_LENGTH: usize = 40;
 
 /// A tenant's name: 1 to 40 of `a-z`, `0-9`, `-`; it starts with a letter or digit. It stands in
 /// object names and log origins, so nothing else can be one.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, schemars::JsonSchema)]
 #[serde(transparent)]
 pub struct TenantId(String);
 

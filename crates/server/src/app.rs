@@ -16,7 +16,7 @@ use axum::response::Response;
 
 use crate::auth::Access;
 use crate::metrics::Metrics;
-use crate::{api, console};
+use crate::{api, console, guard};
 
 /// The largest body of a request that is no blob.
 const MAX_BODY_BYTES: usize = 64 << 20;
@@ -61,13 +61,13 @@ impl App {
     }
 }
 
-
 /// All routes.
 pub fn router(app: App) -> Router {
     Router::new()
         .merge(api::routes())
         .merge(console::routes())
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(middleware::from_fn_with_state(app.clone(), guard::protect))
         .layer(middleware::from_fn_with_state(app.clone(), observe))
         .with_state(app)
 }

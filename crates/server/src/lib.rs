@@ -9,13 +9,16 @@ mod api;
 mod app;
 mod auth;
 mod console;
+mod guard;
 mod metrics;
 mod openapi;
 mod problem;
+mod schemas;
 mod serve;
 
 pub use app::{App, router};
 pub use auth::Access;
 pub use openapi::openapi;
 pub use problem::{Category, PROBLEM_CONTENT_TYPE, Problem};
+pub use schemas::schemas;
 pub use serve::{ServeError, serve};

@@ -82,6 +82,28 @@ impl Problem {
         Self::text(StatusCode::NOT_FOUND, "not_found", Category::Input, what, "")
     }
 
+    pub(crate) fn method_not_allowed() -> Self {
+        let hint = "`/openapi.json` lists what each path takes";
+        let detail = "the path does not take this method";
+        Self::text(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", Category::Input, detail, hint)
+    }
+
+    pub(crate) fn body_too_large(detail: &str) -> Self {
+        let hint = "this route takes less";
+        Self::text(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", Category::Input, detail, hint)
+    }
+
+    /// A request that another site's page makes in the reader's name.
+    pub(crate) fn foreign_site(detail: &str) -> Self {
+        let hint = "open the console by the address that `assay serve` prints";
+        Self::text(StatusCode::FORBIDDEN, "foreign_site", Category::Denied, detail, hint)
+    }
+
+    /// A rejection of the framework's that has no form of its own.
+    pub(crate) fn refused(status: StatusCode, detail: &str) -> Self {
+        Self::text(status, "request_refused", Category::Input, detail, "")
+    }
+
     pub(crate) fn bad_request(code: &str, detail: &str, hint: &str) -> Self {
         Self::text(StatusCode::BAD_REQUEST, code, Category::Input, detail, hint)
     }
@@ -109,7 +131,10 @@ impl IntoResponse for Problem {
             tracing::error!(code = self.code, detail = self.detail, "request failed");
         }
         let body = serde_json::to_vec(&self).unwrap_or_default();
-        (status, [(CONTENT_TYPE, PROBLEM_CONTENT_TYPE)], body).into_response()
+        let mut response = (status, [(CONTENT_TYPE, PROBLEM_CONTENT_TYPE)], body).into_response();
+        // For the console, which shows it as a page.
+        response.extensions_mut().insert(self);
+        response
     }
 }
 

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::{IncidentDefinition, Verifier, VerifyError, VerifyResult, WitnessInfo, sql};
 
 /// An incident in a list.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct IncidentSummary {
     /// The definition.
@@ -22,7 +22,7 @@ pub struct IncidentSummary {
 }
 
 /// One verdict in an incident's history.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VerdictRecord {
     /// The artifact.

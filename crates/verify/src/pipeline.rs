@@ -34,7 +34,7 @@ pub struct Target {
 }
 
 /// One incident's verdict on one artifact.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct IncidentVerdict {
     /// The incident.
     pub incident: String,
@@ -66,7 +66,7 @@ pub struct IncidentVerdict {
 }
 
 /// An incident that nothing could be said of.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Unknown {
     /// The incident.
     pub incident: String,

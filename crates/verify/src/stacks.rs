@@ -27,7 +27,7 @@ pub(crate) struct CapturedStack {
 }
 
 /// What matching a trace found.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct StackMatch {
     /// The fingerprint of the trace that was asked about.
     pub fingerprint: Sha256,

@@ -30,7 +30,7 @@ const PANIC_HOOK_END: &str = "rust_panic";
 pub const MAX_REPLAYS: u32 = 1000;
 
 /// A witness to take in: the capsule whose files are in the store already.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NewWitness {
     /// The incident, defined already.
@@ -42,7 +42,7 @@ pub struct NewWitness {
 }
 
 /// A witness in a list.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WitnessInfo {
     /// Its id: the capsule's OCI manifest digest.
@@ -88,7 +88,7 @@ impl WitnessInfo {
 }
 
 /// What checking a witness found.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub struct CheckOutcome {
     /// The witness.
@@ -114,7 +114,7 @@ pub struct CheckOutcome {
 }
 
 /// What one replay showed.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub struct ReplayOutcome {
     /// The witness.

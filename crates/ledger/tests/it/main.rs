@@ -1,5 +1,7 @@
 //! The tree against published vectors and against the definition of RFC 6962 written out plainly.
 
+mod golden;
+
 use std::collections::BTreeMap;
 
 use assay_ledger::{

@@ -3,25 +3,42 @@
 use assay_access::Permission;
 use assay_evidence::Sha256;
 use assay_store::BlobKey;
-use axum::Router;
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::StatusCode;
-use axum::routing::put;
+use axum::routing::{get, head, put};
 use bytes::Bytes;
 
 use super::Raw;
 use crate::app::App;
 use crate::auth::Caller;
+use crate::openapi::{Body, Method, Operation, problems};
 use crate::problem::Problem;
 
 /// The largest blob, in bytes.
 const MAX_BLOB_BYTES: usize = 1 << 30;
 
-pub(super) fn routes() -> Router<App> {
-    Router::new()
-        .route("/api/v1/blobs/{digest}", put(upload).get(download).head(exists))
-        .layer(DefaultBodyLimit::max(MAX_BLOB_BYTES))
-}
+const PATH: &str = "/api/v1/blobs/{digest}";
+const OCTETS: Body = Body::Bytes("application/octet-stream");
+
+pub(super) const OPERATIONS: &[Operation] = &[
+    Operation {
+        request: OCTETS,
+        status: 201,
+        problems: &[problems::BYTES, problems::DIGEST, &[(400, "digest_mismatch"), (409, "stored_bytes_differ")]],
+        ..Operation::new("putBlob", Method::Put, PATH, "Store content under its digest", || {
+            put(upload).layer(DefaultBodyLimit::max(MAX_BLOB_BYTES))
+        })
+    },
+    Operation {
+        response: OCTETS,
+        problems: &[problems::DIGEST, problems::STORED],
+        ..Operation::new("getBlob", Method::Get, PATH, "Read content by its digest", || get(download))
+    },
+    Operation {
+        problems: &[problems::DIGEST, &[(404, "blob_missing")]],
+        ..Operation::new("headBlob", Method::Head, PATH, "Ask whether content is stored", || head(exists))
+    },
+];
 
 async fn upload(
     State(app): State<App>,
