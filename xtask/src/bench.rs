@@ -34,9 +34,12 @@ pub fn verify(as_json: bool) -> Result<()> {
         record(&assay, incident, &program, &home)?;
     }
     let mut times: Times = Times::default();
-    for (release, build, baseline) in
-        [("r0", Build::Vulnerable, "r0"), ("r1", Build::Fixed, "r0"), ("r2", Build::Unrelated, "r1"), ("r3", Build::Related, "r1")]
-    {
+    for (release, build, baseline) in [
+        ("r0", Build::Vulnerable, "r0"),
+        ("r1", Build::Fixed, "r0"),
+        ("r2", Build::Unrelated, "r1"),
+        ("r3", Build::Related, "r1"),
+    ] {
         let mut args = vec!["release".to_owned(), "create".to_owned(), release.to_owned()];
         for incident in &corpus {
             let file = incident.build(build, &home)?;
@@ -55,7 +58,8 @@ pub fn verify(as_json: bool) -> Result<()> {
 fn record(assay: &Assay, incident: &incidents::Incident, program: &Path, home: &Path) -> Result<()> {
     let stdin = incident.stdin(home)?.to_string_lossy().into_owned();
     let program = program.to_string_lossy();
-    let mut args = vec!["witness", "record", "--incident", &incident.id, "--stdin", &stdin, "--json", "--", &program];
+    let mut args =
+        vec!["witness", "record", "--incident", &incident.id, "--stdin", &stdin, "--json", "--", &program];
     args.extend(incident.trigger.args.iter().map(String::as_str));
     let output = assay.command(&args).output()?;
     anyhow::ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -76,7 +80,8 @@ impl Times {
         for verdict in list(verified, "verdicts") {
             let took = verdict["milliseconds"].as_f64().unwrap_or_default();
             // A run that is cut off at its processor time measures the limit, not the runner.
-            let cut_off = text(verdict, "verdict") == "reproduced" && verdict["replay_milliseconds"].as_f64() > Some(900.0);
+            let cut_off = text(verdict, "verdict") == "reproduced"
+                && verdict["replay_milliseconds"].as_f64() > Some(900.0);
             match text(verdict, "mode") {
                 "replayed" if !cut_off => self.replayed.push(took),
                 "carried_over" => self.carried.push(took),

@@ -10,14 +10,34 @@ use crate::{floors, prerequisites, shell};
 pub fn test(rest: &[&str]) -> Result<()> {
     prerequisites::for_tests()?;
     let nextest = Command::new("cargo").args(["nextest", "--version"]).output();
+    let nextest = nextest.is_ok_and(|output| output.status.success());
+    prepare_services(nextest)?;
     shell::step("tests");
-    if nextest.is_ok_and(|output| output.status.success()) {
+    if nextest {
         shell::run(shell::cargo().args(["nextest", "run", "--locked", "--workspace"]).args(rest))?;
     } else {
         shell::run(shell::cargo().args(["test", "--locked", "--workspace", "--all-targets"]).args(rest))?;
     }
     shell::step("documentation tests");
     shell::run(shell::cargo().args(["test", "--locked", "--workspace", "--doc"]))
+}
+
+/// Installs what the tests' services need while the tests are compiled.
+fn prepare_services(nextest: bool) -> Result<()> {
+    shell::step("building the tests; beside it, what their services need");
+    let prepare = ["run", "--locked", "--quiet", "--package", "assay-testkit", "--example", "prepare"];
+    shell::run(shell::cargo().args(["build", "--locked", "--package", "assay-testkit", "--examples"]))?;
+    let mut beside = shell::cargo().args(prepare).spawn()?;
+    let build: &[&str] = if nextest {
+        &["nextest", "run", "--no-run", "--locked", "--workspace"]
+    } else {
+        &["test", "--no-run", "--locked", "--workspace", "--all-targets"]
+    };
+    let built = shell::run(shell::cargo().args(build));
+    let prepared = beside.wait()?;
+    built?;
+    anyhow::ensure!(prepared.success(), "what the tests' services need could not be installed");
+    Ok(())
 }
 
 /// Everything that a change must pass.

@@ -106,7 +106,17 @@ fn record(
         assay.expect(0, &["incident", "define", &file.to_string_lossy()])?;
         let program = programs["vulnerable"][&incident.role].to_string_lossy().into_owned();
         let stdin = incident.stdin(home)?.to_string_lossy().into_owned();
-        let mut args = vec!["witness", "record", "--incident", &incident.id, "--stdin", &stdin, "--json", "--", &program];
+        let mut args = vec![
+            "witness",
+            "record",
+            "--incident",
+            &incident.id,
+            "--stdin",
+            &stdin,
+            "--json",
+            "--",
+            &program,
+        ];
         args.extend(incident.trigger.args.iter().map(String::as_str));
         let recorded = call_as_is(assay, &args)?;
         let witness = text(&recorded, "witness").to_owned();
@@ -190,7 +200,9 @@ fn releases(assay: &Assay, programs: &Programs) -> Result<()> {
     create(assay, "app-1.1", &programs["fixed"])?;
     create(assay, "app-1.2", &programs["unrelated-change"])?;
     create(assay, "app-1.3", &programs["related-change"])?;
-    eprintln!("  app-1.0 vulnerable, app-1.1 fixed, app-1.2 an unrelated function changed, app-1.3 an executed one");
+    eprintln!(
+        "  app-1.0 vulnerable, app-1.1 fixed, app-1.2 an unrelated function changed, app-1.3 an executed one"
+    );
     Ok(())
 }
 
@@ -291,7 +303,10 @@ fn verify(
     }
     let time = verified["milliseconds"].as_f64().unwrap_or_default();
     let all = verified["replay_all_milliseconds"].as_f64().unwrap_or_default();
-    eprintln!("  => {} (exit {code}) in {time:.1} ms; replaying everything: {all:.1} ms", text(&verified, "decision"));
+    eprintln!(
+        "  => {} (exit {code}) in {time:.1} ms; replaying everything: {all:.1} ms",
+        text(&verified, "decision")
+    );
     report.times.push((shown, time, all));
     report.decisions.push(json!({
         "release": release,
@@ -312,7 +327,11 @@ fn prove(assay: &Assay, home: &Path) -> Result<Value> {
     let shown = assay.expect(0, &["release", "show", "app-1.2"])?.json;
     let statement = text(&list(&shown, "decisions")[0], "statement").to_owned();
     let proof = assay.expect(0, &["log", "prove", &statement])?.json;
-    eprintln!("  the decision on app-1.2 is leaf {} with a path of {} hashes", proof["index"], list(&proof, "path").len());
+    eprintln!(
+        "  the decision on app-1.2 is leaf {} with a path of {} hashes",
+        proof["index"],
+        list(&proof, "path").len()
+    );
     let file = home.join("app-1.2-evidence.tar");
     let file = file.to_string_lossy();
     assay.expect(0, &["evidence", "export", "app-1.2", "-o", &file])?;

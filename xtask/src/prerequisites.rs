@@ -32,7 +32,8 @@ fn in_path(name: &str) -> bool {
 
 fn postgres() -> bool {
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    versions.into_iter().any(|version| version.path().join("bin").join("initdb").is_file()) || in_path("initdb")
+    versions.into_iter().any(|version| version.path().join("bin").join("initdb").is_file())
+        || in_path("initdb")
 }
 
 fn venv() -> bool {
@@ -62,18 +63,28 @@ pub fn for_tests() -> Result<()> {
 }
 
 fn missing(groups: &[&[Need]]) -> Vec<&'static str> {
-    groups.iter().flat_map(|needs| needs.iter()).filter(|need| !(need.found)()).map(|need| need.package).collect()
+    groups
+        .iter()
+        .flat_map(|needs| needs.iter())
+        .filter(|need| !(need.found)())
+        .map(|need| need.package)
+        .collect()
 }
 
 fn install(packages: &[&str]) -> Result<()> {
     if packages.is_empty() {
         return Ok(());
     }
-    let line = format!("apt-get update && apt-get install --yes --no-install-recommends {}", packages.join(" "));
+    let line =
+        format!("apt-get update && apt-get install --yes --no-install-recommends {}", packages.join(" "));
     let id = Command::new("id").arg("-u").output();
     let root = id.is_ok_and(|output| output.stdout.trim_ascii() == b"0");
     if !root || !Path::new("/usr/bin/apt-get").exists() {
-        return Err(Missing(format!("missing: {}\nhint: run this once: sudo sh -c '{line}'", packages.join(", "))).into());
+        return Err(Missing(format!(
+            "missing: {}\nhint: run this once: sudo sh -c '{line}'",
+            packages.join(", ")
+        ))
+        .into());
     }
     shell::step(&format!("installing {}", packages.join(", ")));
     shell::run(Command::new("sh").args(["-c", &line]).env("DEBIAN_FRONTEND", "noninteractive"))

@@ -98,7 +98,12 @@ impl Assay {
         let answer = self.call(args)?;
         if answer.code != code {
             let shown = args.join(" ");
-            bail!("assay {shown} ended with {} instead of {code}: {} {}", answer.code, answer.json, answer.stderr);
+            bail!(
+                "assay {shown} ended with {} instead of {code}: {} {}",
+                answer.code,
+                answer.json,
+                answer.stderr
+            );
         }
         Ok(answer)
     }

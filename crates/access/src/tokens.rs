@@ -181,7 +181,8 @@ impl Tokens {
             .store
             .database()
             .write(|tx| async move {
-                let sql = "UPDATE tokens SET revoked_at = $1 WHERE tenant = $2 AND id = $3 AND revoked_at IS NULL";
+                let sql =
+                    "UPDATE tokens SET revoked_at = $1 WHERE tenant = $2 AND id = $3 AND revoked_at IS NULL";
                 tx.execute(query(sql).bind(now).bind(tenant).bind(id)).await
             })
             .await;

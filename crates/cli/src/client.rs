@@ -33,9 +33,9 @@ pub(crate) fn data_folder(global: &Global) -> Result<PathBuf, CliError> {
     if let Some(data) = &global.data {
         return Ok(data.clone());
     }
-    let home = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from).or_else(|| {
-        std::env::var_os("HOME").map(|home| Path::new(&home).join(".local").join("share"))
-    });
+    let home = std::env::var_os("XDG_DATA_HOME")
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".local").join("share")));
     let hint = "name a data folder with --data or ASSAY_DATA";
     home.map(|home| home.join("assay")).ok_or_else(|| CliError::usage("there is no home folder", hint))
 }
@@ -52,7 +52,11 @@ pub(crate) fn key_file(global: &Global) -> Result<PathBuf, CliError> {
 pub(crate) fn signing_key(global: &Global) -> Result<Option<PrivateKey>, CliError> {
     if let Ok(text) = std::env::var(KEY_VARIABLE) {
         let refuse = |error: assay_evidence::KeyError| {
-            CliError::refused("key_refused", format!("{KEY_VARIABLE}: {error}"), "it holds the content of a key file")
+            CliError::refused(
+                "key_refused",
+                format!("{KEY_VARIABLE}: {error}"),
+                "it holds the content of a key file",
+            )
         };
         return PrivateKey::from_secret_text(&text).map(Some).map_err(refuse);
     }
@@ -65,11 +69,18 @@ pub(crate) fn signing_key(global: &Global) -> Result<Option<PrivateKey>, CliErro
 
 /// Opens the embedded store.
 pub(crate) async fn open_app(global: &Global, access: Access) -> Result<App, CliError> {
-    let locations =
-        Locations { data: data_folder(global)?, database: global.database.clone(), blobs: global.blobs.clone() };
+    let locations = Locations {
+        data: data_folder(global)?,
+        database: global.database.clone(),
+        blobs: global.blobs.clone(),
+    };
     let opened = App::open(&locations, signing_key(global)?, access).await;
     opened.map_err(|error| {
-        let exit = if matches!(error, assay_store::StoreError::Address { .. }) { Exit::Usage } else { Exit::Environment };
+        let exit = if matches!(error, assay_store::StoreError::Address { .. }) {
+            Exit::Usage
+        } else {
+            Exit::Environment
+        };
         CliError::new(exit, "store_failed", chain(&error), "check --data, --database and --blobs")
     })
 }
@@ -85,7 +96,11 @@ impl Client {
             let http = reqwest::Client::builder()
                 .build()
                 .map_err(|error| CliError::environment("the HTTP client did not start", &error))?;
-            return Ok(Self::Remote { base: base.trim_end_matches('/').to_owned(), token: global.token.clone(), http });
+            return Ok(Self::Remote {
+                base: base.trim_end_matches('/').to_owned(),
+                token: global.token.clone(),
+                http,
+            });
         }
         let app = open_app(global, Access::Owner(tenant(global)?)).await?;
         Ok(Self::Embedded(Box::new(router(app))))
@@ -106,7 +121,6 @@ impl Client {
                 Ok((status, body.to_bytes()))
             }
             Self::Remote { base, token, http } => {
-                let method = reqwest::Method::from_bytes(method.as_str().as_bytes()).unwrap_or_default();
                 let mut request = http.request(method, format!("{base}{path}")).body(body);
                 if let Some(token) = token {
                     request = request.bearer_auth(token);
@@ -131,7 +145,12 @@ impl Client {
             Ok(problem) => Err(problem.into()),
             Err(_) => {
                 let message = format!("the server answered {status} without saying why");
-                Err(CliError::new(Exit::Environment, "server_answer", message, "is --server an Assay server?"))
+                Err(CliError::new(
+                    Exit::Environment,
+                    "server_answer",
+                    message,
+                    "is --server an Assay server?",
+                ))
             }
         }
     }
@@ -181,11 +200,14 @@ impl Client {
 }
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, CliError> {
-    serde_json::from_slice(body).map_err(|error| CliError::environment("the answer has another form than expected", &error))
+    serde_json::from_slice(body)
+        .map_err(|error| CliError::environment("the answer has another form than expected", &error))
 }
 
 /// A name as one segment of a path.
 pub(crate) fn segment(text: &str) -> String {
     let keep = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:+".contains(&byte);
-    text.bytes().map(|byte| if keep(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+    text.bytes()
+        .map(|byte| if keep(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
 }

@@ -90,7 +90,12 @@ impl From<assay_witness::WitnessError> for CliError {
             W::Refused(refusal) => Self::new(Exit::Environment, "host_refused", message, &refusal.remedy),
             W::WrongBytes { .. } => Self::new(Exit::Trust, "stored_bytes_differ", message, ""),
             W::File { .. } => Self::refused("file_not_readable", message, ""),
-            _ => Self::new(Exit::Environment, "runner_failed", message, "`assay doctor` checks what the runner needs"),
+            _ => Self::new(
+                Exit::Environment,
+                "runner_failed",
+                message,
+                "`assay doctor` checks what the runner needs",
+            ),
         }
     }
 }
@@ -110,7 +115,11 @@ impl From<assay_notary::KeyFileError> for CliError {
             K::Open { .. } => Self::refused("key_file_open", message, "chmod 600 the file"),
             K::Content { .. } => Self::refused("key_refused", message, "`assay key new` writes the form"),
             K::File { ref source, .. } if source.kind() == std::io::ErrorKind::AlreadyExists => {
-                Self::refused("key_exists", message, "a key is never overwritten; name another file with --output")
+                Self::refused(
+                    "key_exists",
+                    message,
+                    "a key is never overwritten; name another file with --output",
+                )
             }
             K::File { .. } => Self::refused("key_file", message, ""),
             K::Randomness { .. } => Self::new(Exit::Environment, "no_randomness", message, ""),

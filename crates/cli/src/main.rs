@@ -19,7 +19,9 @@ fn main() -> ExitCode {
     init_logging(&cli);
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return output.failure(&error::CliError::environment("the runtime did not start", &error)),
+        Err(error) => {
+            return output.failure(&error::CliError::environment("the runtime did not start", &error));
+        }
     };
     match runtime.block_on(commands::run(cli, &output)) {
         Ok(exit) => exit.into(),

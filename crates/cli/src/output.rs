@@ -50,13 +50,6 @@ impl Output {
         }
     }
 
-    /// Something the user should know even with --json.
-    pub fn warn(&self, text: &str) {
-        if !self.quiet {
-            let _ = writeln!(std::io::stderr(), "{} {text}", self.paint("33", "warning:"));
-        }
-    }
-
     /// A spinner on a terminal, nothing elsewhere.
     pub fn spinner(&self, text: &str) -> ProgressBar {
         if self.quiet || self.json || !std::io::stderr().is_terminal() {
@@ -95,7 +88,8 @@ impl Output {
 /// Rows in columns, two spaces apart.
 pub(crate) fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+    let width =
+        |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
     let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
     let mut text = String::new();
     for row in rows {

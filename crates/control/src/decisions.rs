@@ -209,7 +209,8 @@ impl Control {
         now: Timestamp,
     ) -> ControlResult<(String, Sha256)> {
         let notary = self.verifier.notary();
-        let subjects = targets.iter().map(|target| Subject::new(target.role.clone(), target.digest)).collect();
+        let subjects =
+            targets.iter().map(|target| Subject::new(target.role.clone(), target.digest)).collect();
         let statement = Statement::new(predicate::GATE_DECISION, subjects, document)?;
         let prepared = notary.prepare(tenant, statement, now).await?;
         let row = sql::DecisionRow {
@@ -254,7 +255,11 @@ impl Control {
     }
 
     /// The newest decision of a release, if it was decided.
-    pub async fn newest_decision(&self, principal: &Principal, release: &str) -> ControlResult<Option<Decided>> {
+    pub async fn newest_decision(
+        &self,
+        principal: &Principal,
+        release: &str,
+    ) -> ControlResult<Option<Decided>> {
         principal.require(Permission::ReadEvidence)?;
         let row = sql::newest_decision(self.store().database(), principal.tenant(), release).await?;
         row.map(decided).transpose()
@@ -320,10 +325,8 @@ pub(crate) fn evaluate_again(document: &StoredDecision) -> ControlResult<Decisio
 }
 
 fn decided(row: sql::DecisionRow) -> ControlResult<Decided> {
-    let document = serde_json::from_str(&row.document).map_err(|error| StoreError::Column {
-        column: "document".to_owned(),
-        detail: error.to_string(),
-    })?;
+    let document = serde_json::from_str(&row.document)
+        .map_err(|error| StoreError::Column { column: "document".to_owned(), detail: error.to_string() })?;
     Ok(Decided { id: row.id, statement: row.statement, document })
 }
 

@@ -93,7 +93,8 @@ impl Control {
         for digest in wanted {
             statements.push(notary.prove(tenant, &digest).await?);
         }
-        let log = notary.log(tenant).await?.ok_or_else(|| ControlError::Undecided { name: release.to_owned() })?;
+        let log =
+            notary.log(tenant).await?.ok_or_else(|| ControlError::Undecided { name: release.to_owned() })?;
         let mut artifacts: BTreeMap<String, Vec<Sha256>> = BTreeMap::new();
         for ArtifactRef { role, digest, .. } in found.artifacts {
             artifacts.entry(role).or_default().push(digest);
@@ -186,8 +187,12 @@ fn check_decision(
     if document.release != bundle.release {
         problems.push("the decision is about another release".to_owned());
     }
-    let decided: BTreeSet<(&str, Sha256)> =
-        document.evidence.artifacts.iter().map(|artifact| (artifact.role.as_str(), artifact.digest)).collect();
+    let decided: BTreeSet<(&str, Sha256)> = document
+        .evidence
+        .artifacts
+        .iter()
+        .map(|artifact| (artifact.role.as_str(), artifact.digest))
+        .collect();
     let listed: BTreeSet<(&str, Sha256)> = bundle
         .artifacts
         .iter()
@@ -212,9 +217,11 @@ fn check_decision(
                 && item.artifact.as_ref().is_some_and(|artifact| artifact.digest == verdict.artifact)
         });
         if !agrees {
-            problems.push(format!("the verdict {digest} on {} is missing or says something else", item.incident));
+            problems
+                .push(format!("the verdict {digest} on {} is missing or says something else", item.incident));
         }
-        for needed in verdict.iter().flat_map(|verdict| [verdict.carried_from, verdict.delta_proof]).flatten() {
+        for needed in verdict.iter().flat_map(|verdict| [verdict.carried_from, verdict.delta_proof]).flatten()
+        {
             if !statements.contains_key(&needed) {
                 problems.push(format!("the statement {needed} that a verdict stands on is missing"));
             }

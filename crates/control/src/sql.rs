@@ -109,7 +109,11 @@ pub(crate) async fn decision(db: &Database, tenant: &TenantId, id: &str) -> Stor
 }
 
 /// The decisions of a release, newest first.
-pub(crate) async fn decisions(db: &Database, tenant: &TenantId, release: &str) -> StoreResult<Vec<DecisionRow>> {
+pub(crate) async fn decisions(
+    db: &Database,
+    tenant: &TenantId,
+    release: &str,
+) -> StoreResult<Vec<DecisionRow>> {
     let sql = "SELECT id, release, document, statement FROM decisions WHERE tenant = $1 AND release = $2 \
                ORDER BY created_at DESC, id LIMIT 100";
     db.all(query(sql).bind(tenant).bind(release)).await?.iter().map(read_decision).collect()

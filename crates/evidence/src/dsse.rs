@@ -78,7 +78,9 @@ impl Envelope {
     /// Reads an envelope; strict JSON, unknown fields refused, both base64 alphabets accepted.
     pub fn parse(bytes: &[u8]) -> Result<Self, DsseError> {
         if bytes.len() > MAX_ENVELOPE_BYTES {
-            return Err(DsseError::Limit { detail: format!("{} bytes, at most {MAX_ENVELOPE_BYTES}", bytes.len()) });
+            return Err(DsseError::Limit {
+                detail: format!("{} bytes, at most {MAX_ENVELOPE_BYTES}", bytes.len()),
+            });
         }
         let wire: Wire = json::from_strict(bytes)?;
         if wire.signatures.is_empty() || wire.signatures.len() > MAX_SIGNATURES {

@@ -56,12 +56,14 @@ pub fn parse_strict(bytes: &[u8]) -> Result<Value, JsonError> {
 
 /// [`parse_strict`], then into a typed value.
 pub fn from_strict<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonError> {
-    serde_json::from_value(parse_strict(bytes)?).map_err(|error| JsonError::Shape { detail: error.to_string() })
+    serde_json::from_value(parse_strict(bytes)?)
+        .map_err(|error| JsonError::Shape { detail: error.to_string() })
 }
 
 /// The canonical form (RFC 8785): keys sorted by UTF-16 code units, no white space, ECMAScript numbers.
 pub fn canonical<T: Serialize>(value: &T) -> Result<Vec<u8>, JsonError> {
-    let value = serde_json::to_value(value).map_err(|error| JsonError::Shape { detail: error.to_string() })?;
+    let value =
+        serde_json::to_value(value).map_err(|error| JsonError::Shape { detail: error.to_string() })?;
     let mut out = Vec::new();
     write_canonical(&value, &mut out)?;
     Ok(out)
@@ -132,7 +134,9 @@ fn write_string(text: &str, out: &mut Vec<u8>) {
             '\n' => out.extend_from_slice(b"\\n"),
             '\u{c}' => out.extend_from_slice(b"\\f"),
             '\r' => out.extend_from_slice(b"\\r"),
-            control if control < ' ' => out.extend_from_slice(format!("\\u{:04x}", control as u32).as_bytes()),
+            control if control < ' ' => {
+                out.extend_from_slice(format!("\\u{:04x}", control as u32).as_bytes())
+            }
             other => out.extend_from_slice(other.encode_utf8(&mut [0; 4]).as_bytes()),
         }
     }

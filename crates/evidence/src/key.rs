@@ -12,7 +12,9 @@ use serde::{Deserialize, Serialize};
 use crate::Sha256;
 
 /// Names a key: the digest of its algorithm name and public bytes.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(transparent)]
 pub struct KeyId(String);
 

@@ -72,8 +72,8 @@ impl Statement {
         subject: Vec<Subject>,
         predicate: &P,
     ) -> Result<Self, JsonError> {
-        let predicate =
-            serde_json::to_value(predicate).map_err(|error| JsonError::Shape { detail: error.to_string() })?;
+        let predicate = serde_json::to_value(predicate)
+            .map_err(|error| JsonError::Shape { detail: error.to_string() })?;
         let statement_type = STATEMENT_TYPE.to_owned();
         Ok(Self { statement_type, subject, predicate_type: predicate_type.to_owned(), predicate })
     }
@@ -107,12 +107,16 @@ mod tests {
     #[test]
     fn round_trip_and_refusals() {
         let subject = vec![Subject::new("app", Sha256::of(b"app"))];
-        let statement = Statement::new(predicate::REPLAY_VERDICT, subject, &serde_json::json!({"a": 1})).unwrap();
+        let statement =
+            Statement::new(predicate::REPLAY_VERDICT, subject, &serde_json::json!({"a": 1})).unwrap();
         let key = PrivateKey::from_seed(&[3; 32]);
         let envelope = statement.sign(&key).unwrap();
         assert_eq!(Statement::parse(envelope.payload_unverified()).unwrap(), statement);
-        for (from, to) in [("v1\"", "v2\""), ("sha256", "sha1"), ("\"predicate\":", "\"extra\":1,\"predicate\":")] {
-            let text = String::from_utf8(envelope.payload_unverified().to_vec()).unwrap().replacen(from, to, 1);
+        for (from, to) in
+            [("v1\"", "v2\""), ("sha256", "sha1"), ("\"predicate\":", "\"extra\":1,\"predicate\":")]
+        {
+            let text =
+                String::from_utf8(envelope.payload_unverified().to_vec()).unwrap().replacen(from, to, 1);
             assert!(Statement::parse(text.as_bytes()).is_err(), "{from} -> {to}");
         }
     }

@@ -41,7 +41,11 @@ impl FromStr for TenantId {
         let fits = (1..=MAX_TENANT_LENGTH).contains(&text.len())
             && !text.starts_with('-')
             && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-        if fits { Ok(Self(text.to_owned())) } else { Err(TenantError { text: text.chars().take(60).collect() }) }
+        if fits {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(TenantError { text: text.chars().take(60).collect() })
+        }
     }
 }
 

@@ -16,7 +16,8 @@ pub fn evaluate(policy: &Policy, policy_digest: Sha256, evidence: &Evidence, now
         .map(|requirement| judge(&requirement.id, &requirement.rule, evidence, now))
         .collect();
     let decision = combine(&rules);
-    let mut reasons: BTreeSet<String> = rules.iter().flat_map(|rule| rule.reason_codes.iter().cloned()).collect();
+    let mut reasons: BTreeSet<String> =
+        rules.iter().flat_map(|rule| rule.reason_codes.iter().cloned()).collect();
     if rules.is_empty() {
         reasons.insert("policy_empty".to_owned());
     }

@@ -104,7 +104,8 @@ impl Checkpoint {
         }
         let mut found = false;
         for line in signatures.lines().take(MAX_SIGNATURES) {
-            let Some((name, signature)) = line.strip_prefix("\u{2014} ").and_then(|rest| rest.split_once(' '))
+            let Some((name, signature)) =
+                line.strip_prefix("\u{2014} ").and_then(|rest| rest.split_once(' '))
             else {
                 return Err(CheckpointError::Malformed { detail: "a signature line is broken" });
             };
@@ -164,7 +165,8 @@ mod tests {
         assert_eq!(key.vkey(), vkey);
         let text = "If you think cryptography is the answer to your problem,\n\
                     then you don't know what your problem is.\n";
-        let line = "x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=";
+        let line =
+            "x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=";
         let signature = STANDARD.decode(line).unwrap();
         assert_eq!(signature[..4], key.hash());
         assert_eq!(key.key.verify(text.as_bytes(), &signature[4..]), Ok(()));

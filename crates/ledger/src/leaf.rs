@@ -23,7 +23,8 @@ impl TenantSecret {
 
     /// Commits to one subject: HMAC-SHA-256(secret, "assay subject v1" || digest).
     pub fn commit(&self, subject: &Sha256) -> SubjectCommitment {
-        let mut mac = Hmac::<sha2::Sha256>::new_from_slice(self.0.as_slice()).expect("HMAC takes any key length");
+        let mut mac =
+            Hmac::<sha2::Sha256>::new_from_slice(self.0.as_slice()).expect("HMAC takes any key length");
         mac.update(b"assay subject v1");
         mac.update(subject.as_bytes());
         let bytes: [u8; 32] = mac.finalize().into_bytes().into();

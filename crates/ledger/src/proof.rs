@@ -17,7 +17,13 @@ pub enum ProofError {
 }
 
 /// Checks that `leaf` is at `index` of the tree of `size` with `root`.
-pub fn verify_inclusion(index: u64, size: u64, leaf: &Hash, proof: &[Hash], root: &Hash) -> Result<(), ProofError> {
+pub fn verify_inclusion(
+    index: u64,
+    size: u64,
+    leaf: &Hash,
+    proof: &[Hash],
+    root: &Hash,
+) -> Result<(), ProofError> {
     if index >= size || proof.len() > MAX_PROOF_HASHES {
         return Err(ProofError::Malformed);
     }

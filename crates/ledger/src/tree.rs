@@ -106,7 +106,11 @@ impl Tree {
 
     /// Appends leaves; returns every file that the grown tree adds, hash tiles and entry bundles.
     /// `bundle_head` holds the leaves already in the last, partial entry bundle.
-    pub fn append(&mut self, bundle_head: &[Vec<u8>], leaves: &[Vec<u8>]) -> Result<Vec<TileFile>, TreeError> {
+    pub fn append(
+        &mut self,
+        bundle_head: &[Vec<u8>],
+        leaves: &[Vec<u8>],
+    ) -> Result<Vec<TileFile>, TreeError> {
         let old = self.size;
         let mut next: Vec<(u64, Hash)> =
             leaves.iter().zip(old..).map(|(leaf, index)| (index, leaf_hash(leaf))).collect();

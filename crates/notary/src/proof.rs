@@ -76,8 +76,20 @@ impl InclusionProof {
         let leaf = leaf_hash(&leaf_bytes);
         verify_inclusion(self.index, checkpoint.size, &leaf, &path, &checkpoint.root)
             .map_err(NotaryError::from)?;
+        if self.public_key != key.to_string() || self.vkey != note_key.vkey() {
+            return Err(ProofProblem::Mismatch { detail: "the proof names another key" });
+        }
+        if self.tlog_proof != tlog_proof(self.index, &self.path, &self.checkpoint) {
+            return Err(ProofProblem::Mismatch { detail: "the two forms of the proof differ" });
+        }
         Ok(statement)
     }
+}
+
+/// The text of C2SP tlog-proof.
+fn tlog_proof(index: u64, path: &[String], checkpoint: &str) -> String {
+    let lines: String = path.iter().map(|hash| format!("{hash}\n")).collect();
+    format!("c2sp.org/tlog-proof@v1\nindex {index}\n{lines}\n{checkpoint}")
 }
 
 fn decode(text: &str, field: &'static str) -> Result<Vec<u8>, ProofProblem> {
@@ -107,8 +119,7 @@ impl Notary {
             sql::leaves_from(self.store.database(), tenant, index, 1).await?.pop().ok_or_else(excluded)?;
         let envelope = self.store.blobs().get_content(tenant, digest).await?;
         let checkpoint = String::from_utf8_lossy(&head.note).into_owned();
-        let lines: String = path.iter().map(|hash| format!("{hash}\n")).collect();
-        let tlog_proof = format!("c2sp.org/tlog-proof@v1\nindex {index}\n{lines}\n{checkpoint}");
+        let tlog_proof = tlog_proof(index, &path, &checkpoint);
         Ok(InclusionProof {
             statement: *digest,
             envelope: STANDARD.encode(&envelope),

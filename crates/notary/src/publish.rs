@@ -5,7 +5,7 @@ use assay_ledger::{Checkpoint, Leaf, TILE_WIDTH, Tree};
 use assay_store::{BlobKey, Created, StoreError};
 
 use crate::log::{Head, LogInfo, head_key};
-use crate::{Notary, NotaryError, NotaryResult, sql};
+use crate::{Notary, NotaryResult, sql};
 
 /// How many statements one assignment takes.
 const BATCH: i64 = 1024;

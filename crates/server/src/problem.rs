@@ -74,8 +74,15 @@ impl Problem {
     }
 
     pub(crate) fn unauthenticated() -> Self {
-        let hint = "send `Authorization: Bearer <token>`; `assay token new` on the server's machine makes one";
-        Self::text(StatusCode::UNAUTHORIZED, "token_missing", Category::Denied, "the request has no token", hint)
+        let hint =
+            "send `Authorization: Bearer <token>`; `assay token new` on the server's machine makes one";
+        Self::text(
+            StatusCode::UNAUTHORIZED,
+            "token_missing",
+            Category::Denied,
+            "the request has no token",
+            hint,
+        )
     }
 
     pub(crate) fn not_found(what: &str) -> Self {
@@ -154,13 +161,23 @@ impl From<AccessError> for Problem {
                 let hint = "it may be revoked or past its time; `assay token list` shows";
                 Self::new(StatusCode::UNAUTHORIZED, "token_refused", Category::Denied, &error, hint)
             }
-            AccessError::UnknownToken { .. } => {
-                Self::new(StatusCode::NOT_FOUND, "unknown_token", Category::Input, &error, "see `assay token list`")
+            AccessError::UnknownToken { .. } => Self::new(
+                StatusCode::NOT_FOUND,
+                "unknown_token",
+                Category::Input,
+                &error,
+                "see `assay token list`",
+            ),
+            AccessError::Life { .. } => {
+                Self::new(StatusCode::BAD_REQUEST, "token_life", Category::Input, &error, "")
             }
-            AccessError::Life { .. } => Self::new(StatusCode::BAD_REQUEST, "token_life", Category::Input, &error, ""),
-            AccessError::Randomness { .. } => {
-                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "no_randomness", Category::Environment, &error, "")
-            }
+            AccessError::Randomness { .. } => Self::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "no_randomness",
+                Category::Environment,
+                &error,
+                "",
+            ),
         }
     }
 }
@@ -178,7 +195,13 @@ impl From<StoreError> for Problem {
             }
             _ => {
                 let hint = "check the disk and the database; nothing that was acknowledged is lost";
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_failed", Category::Environment, &error, hint)
+                Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "store_failed",
+                    Category::Environment,
+                    &error,
+                    hint,
+                )
             }
         }
     }
@@ -193,7 +216,13 @@ impl From<JsonError> for Problem {
 
 impl From<DigestError> for Problem {
     fn from(error: DigestError) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "digest_refused", Category::Input, &error, "copy the whole digest, sha256: included")
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "digest_refused",
+            Category::Input,
+            &error,
+            "copy the whole digest, sha256: included",
+        )
     }
 }
 
@@ -206,9 +235,13 @@ impl From<NotaryError> for Problem {
                 let hint = "make one with `assay key new`, or name it with --key or ASSAY_KEY";
                 Self::new(StatusCode::CONFLICT, "no_signing_key", Category::Input, &error, hint)
             }
-            NotaryError::UnknownStatement { .. } => {
-                Self::new(StatusCode::NOT_FOUND, "unknown_statement", Category::Input, &error, "a decision or verdict names its statement")
-            }
+            NotaryError::UnknownStatement { .. } => Self::new(
+                StatusCode::NOT_FOUND,
+                "unknown_statement",
+                Category::Input,
+                &error,
+                "a decision or verdict names its statement",
+            ),
             NotaryError::NotIncluded { .. } => {
                 let hint = "it was accepted but not published yet; try again";
                 Self::new(StatusCode::CONFLICT, "not_included", Category::Input, &error, hint)
@@ -217,7 +250,13 @@ impl From<NotaryError> for Problem {
                 let hint = "`assay log verify` tells what does not hold";
                 Self::new(StatusCode::CONFLICT, "trust_broken", Category::Trust, &error, hint)
             }
-            _ => Self::new(StatusCode::CONFLICT, "log_damaged", Category::Trust, &error, "`assay log verify` tells more"),
+            _ => Self::new(
+                StatusCode::CONFLICT,
+                "log_damaged",
+                Category::Trust,
+                &error,
+                "`assay log verify` tells more",
+            ),
         }
     }
 }
@@ -233,11 +272,23 @@ impl From<WitnessError> for Problem {
             }
             WitnessError::Refused(refusal) => {
                 let hint = refusal.remedy.clone();
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "host_refused", Category::Environment, &error, &hint)
+                Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "host_refused",
+                    Category::Environment,
+                    &error,
+                    &hint,
+                )
             }
             _ => {
                 let hint = "`assay doctor` checks what the runner needs";
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "runner_failed", Category::Environment, &error, hint)
+                Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "runner_failed",
+                    Category::Environment,
+                    &error,
+                    hint,
+                )
             }
         }
     }
@@ -254,7 +305,13 @@ impl From<VerifyError> for Problem {
             VerifyError::Witness(error) => error.into(),
             VerifyError::Host(ref refusal) => {
                 let hint = refusal.remedy.clone();
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "host_refused", Category::Environment, &error, &hint)
+                Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "host_refused",
+                    Category::Environment,
+                    &error,
+                    &hint,
+                )
             }
             VerifyError::UnknownIncident { .. } => {
                 input(StatusCode::NOT_FOUND, "unknown_incident", "see `assay incident list`")
@@ -262,27 +319,35 @@ impl From<VerifyError> for Problem {
             VerifyError::UnknownWitness { .. } => {
                 input(StatusCode::NOT_FOUND, "unknown_witness", "see `assay incident show ID`")
             }
-            VerifyError::UnknownRole { .. } => {
-                input(StatusCode::BAD_REQUEST, "unknown_role", "write --subject ROLE=PATH with a role that the witness has")
-            }
+            VerifyError::UnknownRole { .. } => input(
+                StatusCode::BAD_REQUEST,
+                "unknown_role",
+                "write --subject ROLE=PATH with a role that the witness has",
+            ),
             VerifyError::Incident(_) => input(StatusCode::BAD_REQUEST, "incident_refused", ""),
             VerifyError::Spec(_) => input(StatusCode::BAD_REQUEST, "expectation_refused", ""),
             VerifyError::NotShown { .. } => {
                 let hint = "the command must show the incident under the runner; see what it showed with `assay witness record --dry-run`";
                 input(StatusCode::CONFLICT, "incident_not_shown", hint)
             }
-            VerifyError::IncidentExists { .. } => {
-                input(StatusCode::CONFLICT, "incident_exists", "an incident's definition never changes; choose another id")
-            }
+            VerifyError::IncidentExists { .. } => input(
+                StatusCode::CONFLICT,
+                "incident_exists",
+                "an incident's definition never changes; choose another id",
+            ),
             VerifyError::Artifact { .. } => input(StatusCode::BAD_REQUEST, "artifact_refused", ""),
             VerifyError::Stack(_) => {
                 let hint = "paste the whole report: a panic message, gdb's `bt`, a sanitizer's report";
                 input(StatusCode::BAD_REQUEST, "stack_refused", hint)
             }
             VerifyError::StackIndex(_) => input(StatusCode::BAD_REQUEST, "stack_index_refused", ""),
-            VerifyError::Stopped => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "stopped", Category::Environment, &error, "try again")
-            }
+            VerifyError::Stopped => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "stopped",
+                Category::Environment,
+                &error,
+                "try again",
+            ),
         }
     }
 }
@@ -308,9 +373,11 @@ impl From<ControlError> for Problem {
             ControlError::ReleaseExists { .. } => {
                 input(StatusCode::CONFLICT, "release_exists", "a release never changes; choose another name")
             }
-            ControlError::Release { .. } => {
-                input(StatusCode::BAD_REQUEST, "release_refused", "choose a name such as app-1.1, and roles such as yaml-tool")
-            }
+            ControlError::Release { .. } => input(
+                StatusCode::BAD_REQUEST,
+                "release_refused",
+                "choose a name such as app-1.1, and roles such as yaml-tool",
+            ),
             ControlError::MissingArtifact { .. } => {
                 input(StatusCode::CONFLICT, "artifact_missing", "upload it with PUT /api/v1/blobs/{digest}")
             }

@@ -28,7 +28,8 @@ pub struct Generation {
 impl Generation {
     /// Reads the pointer.
     pub async fn current(database: &Database, tenant: &TenantId, name: &str) -> StoreResult<Option<Self>> {
-        let sql = "SELECT generation, blob, created_at FROM index_generations WHERE tenant = $1 AND name = $2";
+        let sql =
+            "SELECT generation, blob, created_at FROM index_generations WHERE tenant = $1 AND name = $2";
         let Some(row) = database.first(query(sql).bind(tenant).bind(name)).await? else { return Ok(None) };
         Ok(Some(Self {
             number: row.int("generation")?,
@@ -38,7 +39,13 @@ impl Generation {
     }
 
     /// Points at a new file.
-    pub async fn advance(tx: &Tx, tenant: &TenantId, name: &str, blob: &Sha256, now: Timestamp) -> StoreResult<()> {
+    pub async fn advance(
+        tx: &Tx,
+        tenant: &TenantId,
+        name: &str,
+        blob: &Sha256,
+        now: Timestamp,
+    ) -> StoreResult<()> {
         let sql = "INSERT INTO index_generations (tenant, name, generation, blob, created_at) \
                    VALUES ($1, $2, 1, $3, $4) ON CONFLICT (tenant, name) DO UPDATE SET \
                    generation = index_generations.generation + 1, blob = excluded.blob, created_at = excluded.created_at";

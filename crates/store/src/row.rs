@@ -111,7 +111,8 @@ impl Row {
     /// A BIGINT that counts something.
     pub fn count(&self, column: &str) -> StoreResult<u64> {
         let value = self.int(column)?;
-        let refuse = |_| StoreError::Column { column: column.to_owned(), detail: format!("{value} is negative") };
+        let refuse =
+            |_| StoreError::Column { column: column.to_owned(), detail: format!("{value} is negative") };
         u64::try_from(value).map_err(refuse)
     }
 
@@ -140,7 +141,8 @@ impl Row {
     where
         T: std::str::FromStr<Err: std::fmt::Display>,
     {
-        let refuse = |error: T::Err| StoreError::Column { column: column.to_owned(), detail: error.to_string() };
+        let refuse =
+            |error: T::Err| StoreError::Column { column: column.to_owned(), detail: error.to_string() };
         self.text(column)?.parse().map_err(refuse)
     }
 }

@@ -22,6 +22,15 @@ pub struct S3 {
 
 impl S3 {
     /// Starts the server, installing it first where it is not there yet.
+    /// Installs the server unless it is there.
+    ///
+    /// # Errors
+    /// What is missing on the machine.
+    pub fn prepare() -> Result<(), Missing> {
+        install().map(drop)
+    }
+
+    /// Starts a server.
     pub fn start() -> Result<Self, Missing> {
         let python = install()?;
         let folder = folder("s3");

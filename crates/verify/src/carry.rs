@@ -35,8 +35,11 @@ impl Verifier {
             return Ok(None);
         }
         let mut sources = sql::replayed(self.store().database(), tenant, &asked.witness.id).await?;
-        sources.retain(|source| source.artifact != asked.target.digest && source.verdict != Verdict::Inconclusive);
-        let of_baseline = |source: &VerdictRow| asked.baseline.iter().any(|target| target.digest == source.artifact);
+        sources.retain(|source| {
+            source.artifact != asked.target.digest && source.verdict != Verdict::Inconclusive
+        });
+        let of_baseline =
+            |source: &VerdictRow| asked.baseline.iter().any(|target| target.digest == source.artifact);
         sources.sort_by_key(|source| !of_baseline(source));
         if sources.is_empty() {
             reasons.push("no_earlier_run".to_owned());
@@ -44,7 +47,8 @@ impl Verifier {
         }
         let mut all = std::collections::BTreeSet::new();
         for source in sources.into_iter().take(MAX_SOURCES) {
-            let run: StoredRun = json::from_strict(&self.store().blobs().get_content(tenant, &source.run).await?)?;
+            let run: StoredRun =
+                json::from_strict(&self.store().blobs().get_content(tenant, &source.run).await?)?;
             match self.try_source(tenant, asked, &run).await? {
                 Ok(proof) => return Ok(Some(Carried { source, run, proof })),
                 Err(refusals) => all.extend(refusals),
@@ -66,9 +70,10 @@ impl Verifier {
         let a = self.store().blobs().get_content(tenant, &run.artifact).await?;
         let b = self.store().blobs().get_content(tenant, &asked.target.digest).await?;
         let executed = run.executed.clone();
-        let proven = tokio::task::spawn_blocking(move || assay_delta::prove(&a, &b, Executed::Units(&executed)))
-            .await
-            .map_err(|_| crate::VerifyError::Stopped)?;
+        let proven =
+            tokio::task::spawn_blocking(move || assay_delta::prove(&a, &b, Executed::Units(&executed)))
+                .await
+                .map_err(|_| crate::VerifyError::Stopped)?;
         Ok(proven.map_err(|refusals| refusals.iter().map(|refusal| sql::word(&refusal.reason)).collect()))
     }
 

@@ -54,7 +54,8 @@ pub struct SpecError {
 impl Side {
     /// Adds one `key=value`, as `--expect` takes it.
     pub fn add(&mut self, spec: &str) -> Result<(), SpecError> {
-        let refuse = |detail: &str| SpecError { spec: spec.chars().take(80).collect(), detail: detail.to_owned() };
+        let refuse =
+            |detail: &str| SpecError { spec: spec.chars().take(80).collect(), detail: detail.to_owned() };
         let (key, value) = spec.split_once('=').ok_or_else(|| refuse("write it as key=value"))?;
         let text = Some(value.to_owned());
         match key {
@@ -86,7 +87,8 @@ impl Side {
         {
             return Err(format!("`{signal}` is not the name of a signal that ends programs"));
         }
-        if self.cpu_budget_milliseconds.is_some_and(|budget| !(1..=MAX_BUDGET_MILLISECONDS).contains(&budget)) {
+        if self.cpu_budget_milliseconds.is_some_and(|budget| !(1..=MAX_BUDGET_MILLISECONDS).contains(&budget))
+        {
             return Err(format!("a budget has 1 to {MAX_BUDGET_MILLISECONDS} milliseconds"));
         }
         let texts = [

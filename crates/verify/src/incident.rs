@@ -131,7 +131,10 @@ impl IncidentDefinition {
         if !is_role(&self.role) {
             return Err(refuse("role", "1 to 100 letters, digits and -._+"));
         }
-        let sides = [("expect.vulnerable", Some(&self.expect.vulnerable)), ("expect.fixed", self.expect.fixed.as_ref())];
+        let sides = [
+            ("expect.vulnerable", Some(&self.expect.vulnerable)),
+            ("expect.fixed", self.expect.fixed.as_ref()),
+        ];
         for (field, side) in sides {
             if let Some(Err(detail)) = side.map(Side::check) {
                 return Err(IncidentError::Field { field, detail });

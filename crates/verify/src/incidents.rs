@@ -70,7 +70,8 @@ impl Verifier {
                 }
                 let sql = "INSERT INTO incidents (tenant, id, definition, digest, created_at) \
                            VALUES ($1, $2, $3, $4, $5)";
-                tx.execute(query(sql).bind(tenant).bind(&definition.id).bind(text).bind(digest).bind(now)).await?;
+                tx.execute(query(sql).bind(tenant).bind(&definition.id).bind(text).bind(digest).bind(now))
+                    .await?;
                 for name in std::iter::once(&definition.id).chain(&definition.aliases) {
                     let sql = "INSERT INTO incident_names (tenant, name, incident) VALUES ($1, $2, $3) \
                                ON CONFLICT (tenant, name) DO NOTHING";

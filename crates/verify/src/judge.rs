@@ -92,10 +92,9 @@ pub(crate) fn mismatch(
         let ended = matches!(&report.ending, Ending::Signalled { signal } if signal_name(*signal) == *name);
         fails(ended, "signal")
     });
-    let exact = side
-        .stdout_exact
-        .as_ref()
-        .and_then(|text| fails(report.stdout.digest == assay_evidence::Sha256::of(text.as_bytes()), "stdout_exact"));
+    let exact = side.stdout_exact.as_ref().and_then(|text| {
+        fails(report.stdout.digest == assay_evidence::Sha256::of(text.as_bytes()), "stdout_exact")
+    });
     let stdout = contains(&side.stdout_contains, &report.stdout.head, "stdout_contains");
     let stderr = contains(&side.stderr_contains, &report.stderr.head, "stderr_contains");
     let names = decisive_fault(report).map(fault_names).unwrap_or_default();

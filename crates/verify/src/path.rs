@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use assay_binary::{Image, Address};
+use assay_binary::{Address, Image};
 use assay_witness::RunReport;
 
 use crate::demangle::demangle;
@@ -72,7 +72,9 @@ mod tests {
 
     #[test]
     fn entry_points() {
-        for (name, expected) in [("main", true), ("yaml_tool::main", true), ("_start", true), ("domain", false)] {
+        for (name, expected) in
+            [("main", true), ("yaml_tool::main", true), ("_start", true), ("domain", false)]
+        {
             assert_eq!(is_entry_point(name), expected, "{name}");
         }
     }

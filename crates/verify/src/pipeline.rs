@@ -104,14 +104,21 @@ impl Verifier {
         let witnesses = sql::witnesses(self.store().database(), tenant).await?;
         let mut verification = Verification::default();
         for (definition, digest) in self.definitions(tenant).await? {
-            let own: Vec<&WitnessRow> = witnesses.iter().filter(|witness| witness.incident == definition.id).collect();
+            let own: Vec<&WitnessRow> =
+                witnesses.iter().filter(|witness| witness.incident == definition.id).collect();
             if let Some(reason) = unaskable(&own, targets) {
                 verification.unknown.push(Unknown { incident: definition.id, reason: reason.to_owned() });
                 continue;
             }
             for witness in own.iter().filter(|witness| witness.admitted) {
                 for target in targets.iter().filter(|target| target.role == witness.role) {
-                    let asked = Asked { definition: &definition, definition_digest: digest, witness, target, baseline };
+                    let asked = Asked {
+                        definition: &definition,
+                        definition_digest: digest,
+                        witness,
+                        target,
+                        baseline,
+                    };
                     let verdict = self.one(tenant, &asked, now).await?;
                     progress(&verdict);
                     verification.verdicts.push(verdict);
@@ -126,7 +133,12 @@ impl Verifier {
     }
 
     /// One witness, one artifact: cached, carried over or replayed.
-    async fn one(&self, tenant: &TenantId, asked: &Asked<'_>, now: Timestamp) -> VerifyResult<IncidentVerdict> {
+    async fn one(
+        &self,
+        tenant: &TenantId,
+        asked: &Asked<'_>,
+        now: Timestamp,
+    ) -> VerifyResult<IncidentVerdict> {
         let started = Instant::now();
         let key = self.cache_key(asked)?;
         // What was inconclusive is asked again: a guard band or a loaded machine may have been the reason.
@@ -183,7 +195,8 @@ impl Verifier {
         now: Timestamp,
     ) -> VerifyResult<VerdictRow> {
         let (id, owner) = (format!("replay/{key}"), format!("process-{}", std::process::id()));
-        let payload = serde_json::json!({ "witness": asked.witness.id, "artifact": asked.target.digest }).to_string();
+        let payload =
+            serde_json::json!({ "witness": asked.witness.id, "artifact": asked.target.digest }).to_string();
         let (id, owner, payload) = (&id, &owner, &payload);
         let job: Result<jobs::Job, StoreError> = self
             .store()
@@ -224,7 +237,8 @@ impl Verifier {
         let ready: Ready = self.ready(tenant, &asked.witness.id).await?;
         let ready = self.with_artifact(tenant, ready, &asked.target.digest).await?;
         let run = self.run(&ready, Some(asked.target.digest), Layout::Fixed).await?;
-        let judgement = judge(asked.definition, &run.report, reached(&asked.witness.recorded_path, &run.executed_names));
+        let judgement =
+            judge(asked.definition, &run.report, reached(&asked.witness.recorded_path, &run.executed_names));
         let stored = self.stored(&ready, asked.target.digest, &run);
         let body = ReplayVerdict {
             incident: asked.definition.id.clone(),
@@ -300,7 +314,8 @@ impl Verifier {
         let subject = vec![Subject::new(asked.target.role.clone(), asked.target.digest)];
         let statement = Statement::new(predicate::REPLAY_VERDICT, subject, body)?;
         let prepared = self.notary().prepare(tenant, statement, now).await?;
-        let run_blob = self.store().blobs().put_content(tenant, serde_json::to_vec(run).unwrap_or_default()).await?;
+        let run_blob =
+            self.store().blobs().put_content(tenant, serde_json::to_vec(run).unwrap_or_default()).await?;
         let row = VerdictRow {
             cache_key: body.cache_key,
             incident: body.incident.clone(),
@@ -344,7 +359,13 @@ pub(crate) struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    fn verdict(&self, row: &VerdictRow, mode: Mode, not_carried: Vec<String>, started: Instant) -> IncidentVerdict {
+    fn verdict(
+        &self,
+        row: &VerdictRow,
+        mode: Mode,
+        not_carried: Vec<String>,
+        started: Instant,
+    ) -> IncidentVerdict {
         IncidentVerdict {
             incident: row.incident.clone(),
             artifact: row.artifact,

@@ -46,7 +46,8 @@ impl StoredRun {
         report: &RunReport,
         milliseconds: f64,
     ) -> Self {
-        let in_subject = report.functions_executed.iter().filter(|function| function.module.path == subject_path);
+        let in_subject =
+            report.functions_executed.iter().filter(|function| function.module.path == subject_path);
         Self {
             witness,
             artifact,
@@ -70,5 +71,7 @@ pub(crate) fn environment_digest(report: &RunReport) -> Sha256 {
 }
 
 pub(crate) fn class_digest(class: &assay_witness::EnvironmentClass) -> Sha256 {
-    Sha256::of(&json::canonical(class).expect("an environment class holds strings, digests and small numbers"))
+    Sha256::of(
+        &json::canonical(class).expect("an environment class holds strings, digests and small numbers"),
+    )
 }

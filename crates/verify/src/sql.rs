@@ -133,7 +133,11 @@ const WITNESSES: &str = "SELECT id, incident, role, subject_path, artifact, caps
     admitted, layout_sensitive, replays, statement, created_at FROM witnesses WHERE tenant = $1 \
     ORDER BY incident, created_at, id";
 
-pub(crate) async fn witness(db: &Database, tenant: &TenantId, id: &Sha256) -> StoreResult<Option<WitnessRow>> {
+pub(crate) async fn witness(
+    db: &Database,
+    tenant: &TenantId,
+    id: &Sha256,
+) -> StoreResult<Option<WitnessRow>> {
     db.first(query(WITNESS).bind(tenant).bind(id)).await?.map(|row| read_witness(&row)).transpose()
 }
 
@@ -177,7 +181,11 @@ const VERDICTS_OF_INCIDENT: &str = "SELECT cache_key, incident, witness, artifac
     milliseconds, replay_milliseconds, statement, observed_at, created_at FROM verdicts \
     WHERE tenant = $1 AND incident = $2 ORDER BY created_at DESC, cache_key LIMIT 200";
 
-pub(crate) async fn verdict(db: &Database, tenant: &TenantId, key: &Sha256) -> StoreResult<Option<VerdictRow>> {
+pub(crate) async fn verdict(
+    db: &Database,
+    tenant: &TenantId,
+    key: &Sha256,
+) -> StoreResult<Option<VerdictRow>> {
     db.first(query(VERDICT).bind(tenant).bind(key)).await?.map(|row| read_verdict(&row)).transpose()
 }
 
@@ -187,7 +195,11 @@ pub(crate) async fn replayed(db: &Database, tenant: &TenantId, id: &Sha256) -> S
 }
 
 /// The history of an incident, newest first.
-pub(crate) async fn history(db: &Database, tenant: &TenantId, incident: &str) -> StoreResult<Vec<VerdictRow>> {
+pub(crate) async fn history(
+    db: &Database,
+    tenant: &TenantId,
+    incident: &str,
+) -> StoreResult<Vec<VerdictRow>> {
     db.all(query(VERDICTS_OF_INCIDENT).bind(tenant).bind(incident)).await?.iter().map(read_verdict).collect()
 }
 

@@ -93,8 +93,10 @@ impl Verifier {
     pub async fn incident_stacks(&self, principal: &Principal, name: &str) -> VerifyResult<Vec<Report>> {
         principal.require(Permission::ReadEvidence)?;
         let (definition, _) = self.definition(principal.tenant(), name).await?;
-        let sql = "SELECT report FROM traces WHERE tenant = $1 AND incident = $2 ORDER BY created_at, id LIMIT 100";
-        let rows = self.store().database().all(query(sql).bind(principal.tenant()).bind(&definition.id)).await?;
+        let sql =
+            "SELECT report FROM traces WHERE tenant = $1 AND incident = $2 ORDER BY created_at, id LIMIT 100";
+        let rows =
+            self.store().database().all(query(sql).bind(principal.tenant()).bind(&definition.id)).await?;
         Ok(rows.iter().map(|row| sql::read_json(row, "report")).collect::<StoreResult<_>>()?)
     }
 
@@ -123,18 +125,26 @@ impl Verifier {
             .map_or(Ok(None), |row| row.opt_int("newest"))?;
         if let Some(current) = current
             && newest.is_none_or(|newest| newest <= current.created_at.micros())
-            && let Ok(index) = Index::from_bytes(self.store().blobs().get_content(tenant, &current.blob).await?.to_vec())
+            && let Ok(index) =
+                Index::from_bytes(self.store().blobs().get_content(tenant, &current.blob).await?.to_vec())
         {
             return Ok(index);
         }
         let rows = db
-            .all(query("SELECT incident, report FROM traces WHERE tenant = $1 ORDER BY created_at, id").bind(tenant))
+            .all(
+                query("SELECT incident, report FROM traces WHERE tenant = $1 ORDER BY created_at, id")
+                    .bind(tenant),
+            )
             .await?;
         let items: Vec<Item> = rows
             .iter()
             .map(|row| {
                 let report: Report = sql::read_json(row, "report")?;
-                Ok(Item { incident: row.text("incident")?, trace: assay_stacks::normalize(&report), time: None })
+                Ok(Item {
+                    incident: row.text("incident")?,
+                    trace: assay_stacks::normalize(&report),
+                    time: None,
+                })
             })
             .collect::<StoreResult<_>>()?;
         let index = Index::build(&items)?;

@@ -185,7 +185,8 @@ impl Verifier {
         row.created_at = now;
         let witness = self.state_witness(tenant, &ready, &mut row, &run.report, now).await?;
         let stack = self.state_stack(tenant, &row, &run.report, now).await?;
-        let (row_ref, statements) = (&row, &[Some(witness), stack.as_ref().map(|stack| stack.prepared.clone())]);
+        let (row_ref, statements) =
+            (&row, &[Some(witness), stack.as_ref().map(|stack| stack.prepared.clone())]);
         let stack = &stack;
         let written: Result<(), StoreError> = self
             .store()
@@ -213,7 +214,8 @@ impl Verifier {
         new: &NewWitness,
     ) -> VerifyResult<WitnessRow> {
         new.capsule.validate().map_err(assay_witness::WitnessError::from)?;
-        let known = || new.capsule.subjects.iter().map(|slot| slot.role.as_str()).collect::<Vec<_>>().join(", ");
+        let known =
+            || new.capsule.subjects.iter().map(|slot| slot.role.as_str()).collect::<Vec<_>>().join(", ");
         let slot = new.capsule.subjects.iter().find(|slot| slot.role == new.role);
         let slot = slot.ok_or_else(|| VerifyError::UnknownRole { role: new.role.clone(), known: known() })?;
         let artifact = new.capsule.file(&slot.path).and_then(|file| match file.kind {
@@ -292,7 +294,8 @@ impl Verifier {
         let mut fixed = Vec::new();
         let mut moved = Vec::new();
         for turn in 0..n {
-            let layout = if turn < n - elsewhere { Layout::Fixed } else { Layout::Elsewhere(u64::from(turn) + 1) };
+            let layout =
+                if turn < n - elsewhere { Layout::Fixed } else { Layout::Elsewhere(u64::from(turn) + 1) };
             let run = self.run(&ready, None, layout).await?;
             let target = if turn < n - elsewhere { &mut fixed } else { &mut moved };
             target.push(run);
@@ -364,7 +367,8 @@ impl Verifier {
         let row = sql::witness(self.store().database(), tenant, id).await?;
         let row = row.ok_or_else(|| VerifyError::UnknownWitness { id: id.to_string() })?;
         let (definition, _) = self.definition(tenant, &row.incident).await?;
-        let capsule: Capsule = json::from_strict(&self.store().blobs().get_content(tenant, &row.capsule).await?)?;
+        let capsule: Capsule =
+            json::from_strict(&self.store().blobs().get_content(tenant, &row.capsule).await?)?;
         let files = self.files(tenant, &capsule).await?;
         Ok(Ready { row, definition, capsule, files })
     }
@@ -395,13 +399,15 @@ impl Verifier {
         if let Some(budget) = ready.definition.expect.vulnerable.cpu_budget_milliseconds {
             capsule.limits.cpu_micros = budget * 1000 * crate::expectation::GUARD_FACTOR;
         }
-        let (role, path, files) = (ready.row.role.clone(), ready.row.subject_path.clone(), ready.files.clone());
+        let (role, path, files) =
+            (ready.row.role.clone(), ready.row.subject_path.clone(), ready.files.clone());
         let work = move || -> VerifyResult<Timed> {
             let started = Instant::now();
             let bytes = subject.as_ref().and_then(|path| std::fs::read(path).ok()).unwrap_or_default();
             let image = Image::parse(&bytes).ok();
             let coverage = image.as_ref().map(|image| plan(&path, image)).into_iter().collect();
-            let substitutions: BTreeMap<String, PathBuf> = tenant_file.map(|file| (role, file)).into_iter().collect();
+            let substitutions: BTreeMap<String, PathBuf> =
+                tenant_file.map(|file| (role, file)).into_iter().collect();
             let request = ReplayRequest { substitutions, layout, coverage, keep_trace: None };
             let report = assay_witness::replay(&capsule, &files, &request, &host)?;
             let milliseconds = started.elapsed().as_secs_f64() * 1000.0;
@@ -445,9 +451,10 @@ impl Verifier {
 /// What is watched in a subject: every entry of every unit, and every executable byte in none.
 fn plan(path: &str, image: &Image<'_>) -> CoveragePlan {
     let map = CodeMap::build(image);
-    let entries = map.units().iter().flat_map(|unit| unit.entries.iter().map(|entry| entry.address)).collect();
+    let entries =
+        map.units().iter().flat_map(|unit| unit.entries.iter().map(|entry| entry.address)).collect();
     let traps = map.gaps().iter().map(|gap| gap.start.0..gap.end.0).collect();
-    
+
     let panics = image.symbols().iter().filter(|symbol| is_panic(&symbol.name));
     let watch = panics.map(|symbol| symbol.address).collect();
     CoveragePlan { path: path.to_owned(), entries, traps, watch }
@@ -461,7 +468,8 @@ fn is_panic(symbol: &str) -> bool {
 fn compare(id: Sha256, n: u32, fixed: &[Timed], moved: &[Timed], row: &WitnessRow) -> CheckOutcome {
     let observations: BTreeSet<Sha256> =
         fixed.iter().map(|run| Observation::of(&run.report).digest()).chain([row.observation]).collect();
-    let traces: BTreeSet<Sha256> = fixed.iter().map(|run| run.report.trace_digest).chain([row.trace]).collect();
+    let traces: BTreeSet<Sha256> =
+        fixed.iter().map(|run| run.report.trace_digest).chain([row.trace]).collect();
     let first = &fixed[0];
     let mut layout_differences = Vec::new();
     if moved.iter().any(|run| Observation::of(&run.report).digest() != row.observation) {
@@ -475,7 +483,8 @@ fn compare(id: Sha256, n: u32, fixed: &[Timed], moved: &[Timed], row: &WitnessRo
     }
     let mut times: Vec<f64> = fixed.iter().chain(moved).map(|run| run.milliseconds).collect();
     times.sort_by(f64::total_cmp);
-    let supported = fixed.iter().all(|run| !matches!(run.report.ending, assay_witness::Ending::Unsupported { .. }));
+    let supported =
+        fixed.iter().all(|run| !matches!(run.report.ending, assay_witness::Ending::Unsupported { .. }));
     CheckOutcome {
         witness: id,
         replays: n,

@@ -12,11 +12,13 @@ fn main() {
     let folder = std::env::temp_dir().join(format!("layouts-{}", std::process::id()));
     let capsule = oci::import(&mut std::fs::File::open(file).unwrap(), &folder).unwrap();
     let blobs = folder.join("blobs").join("sha256");
-    let files = MapSource(capsule.blobs().iter().map(|blob| (blob.digest, blobs.join(blob.digest.hex()))).collect());
+    let files =
+        MapSource(capsule.blobs().iter().map(|blob| (blob.digest, blobs.join(blob.digest.hex()))).collect());
     let host = Host::probe().unwrap();
     let run = |layout| {
         let keep_trace = Some(1_000_000);
-        let request = ReplayRequest { substitutions: BTreeMap::new(), layout, coverage: Vec::new(), keep_trace };
+        let request =
+            ReplayRequest { substitutions: BTreeMap::new(), layout, coverage: Vec::new(), keep_trace };
         replay(&capsule, &files, &request, &host).unwrap()
     };
     let (fixed, moved) = (run(Layout::Fixed), run(Layout::Elsewhere(1)));

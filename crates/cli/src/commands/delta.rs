@@ -21,7 +21,8 @@ pub(super) fn run(command: &Delta, output: &Output) -> Result<Exit, CliError> {
     match command {
         Delta::Index { files } => {
             let rows = files.iter().map(|file| index_row(file)).collect::<Result<Vec<Value>, _>>()?;
-            let document = if let [row] = rows.as_slice() { row.clone() } else { json!({ "artifacts": rows }) };
+            let document =
+                if let [row] = rows.as_slice() { row.clone() } else { json!({ "artifacts": rows }) };
             output.data(&document, || {
                 let cells = |row: &Value| {
                     vec![
@@ -85,9 +86,12 @@ fn prove(a: &Path, b: &Path, file: Option<&Path>, output: &Output) -> Result<Exi
             Ok(Exit::Yes)
         }
         Err(refusals) => {
-            let document = json!({ "proof": null, "valid": false, "functions_unchanged": 0, "refusals": refusals });
+            let document =
+                json!({ "proof": null, "valid": false, "functions_unchanged": 0, "refusals": refusals });
             output.data(&document, || {
-                let row = |refusal: &assay_delta::Refusal| vec![format!("{:?}", refusal.reason), refusal.place.clone(), refusal.detail.clone()];
+                let row = |refusal: &assay_delta::Refusal| {
+                    vec![format!("{:?}", refusal.reason), refusal.place.clone(), refusal.detail.clone()]
+                };
                 format!("not proven\n{}", table(&refusals.iter().take(20).map(row).collect::<Vec<_>>()))
             });
             Ok(Exit::No)
@@ -97,13 +101,15 @@ fn prove(a: &Path, b: &Path, file: Option<&Path>, output: &Output) -> Result<Exi
 
 fn check(proof: &Path, a: &Path, b: &Path, output: &Output) -> Result<Exit, CliError> {
     let bytes = read_input(proof, MAX_PROOF)?;
-    let proof: DeltaProof = assay_evidence::json::from_strict(&bytes)
-        .map_err(|error| CliError::refused("proof_refused", chain(&error), "`assay delta prove -o FILE` writes the form"))?;
+    let proof: DeltaProof = assay_evidence::json::from_strict(&bytes).map_err(|error| {
+        CliError::refused("proof_refused", chain(&error), "`assay delta prove -o FILE` writes the form")
+    })?;
     let (before, after) = (read_input(a, MAX_BINARY)?, read_input(b, MAX_BINARY)?);
     match assay_delta::check(&proof, &before, &after) {
         Ok(_) => {
             let unchanged = proof.executed.len();
-            let document = json!({ "proof": Sha256::of(&bytes), "valid": true, "functions_unchanged": unchanged });
+            let document =
+                json!({ "proof": Sha256::of(&bytes), "valid": true, "functions_unchanged": unchanged });
             output.data(&document, || format!("valid: {unchanged} functions unchanged"));
             Ok(Exit::Yes)
         }
@@ -123,7 +129,11 @@ fn describe(delta: &Value) -> String {
         text.push_str(&format!("{kind:<10} {}\n", entries.len()));
         if kind != "moved" {
             for entry in entries.iter().take(50) {
-                text.push_str(&format!("  {}  {}\n", entry["name"].as_str().unwrap_or("?"), entry["why"].as_str().unwrap_or("")));
+                text.push_str(&format!(
+                    "  {}  {}\n",
+                    entry["name"].as_str().unwrap_or("?"),
+                    entry["why"].as_str().unwrap_or("")
+                ));
             }
         }
     }

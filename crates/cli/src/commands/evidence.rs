@@ -60,7 +60,10 @@ fn describe(report: &BundleReport) -> String {
     let word = if report.verified { "verified" } else { "NOT verified" };
     let decision = report.decision.and_then(|ruling| serde_json::to_value(ruling).ok());
     let decision = decision.and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default();
-    let mut text = format!("{word}: {} {decision}, {} statements, key {}\n", report.release, report.statements, report.key);
+    let mut text = format!(
+        "{word}: {} {decision}, {} statements, key {}\n",
+        report.release, report.statements, report.key
+    );
     for problem in &report.problems {
         text.push_str(&format!("  {problem}\n"));
     }
@@ -69,7 +72,9 @@ fn describe(report: &BundleReport) -> String {
 
 /// A key as text, or the file that holds it.
 fn trusted(text: &str) -> Result<PublicKey, CliError> {
-    let refuse = |error: assay_evidence::KeyError| CliError::refused("key_refused", error.to_string(), "a key is written ed25519:...");
+    let refuse = |error: assay_evidence::KeyError| {
+        CliError::refused("key_refused", error.to_string(), "a key is written ed25519:...")
+    };
     if text.starts_with("ed25519:") {
         return text.parse().map_err(refuse);
     }
@@ -116,18 +121,25 @@ fn read(file: &Path) -> Result<Bundle, CliError> {
         let entry = entry.map_err(|error| refuse(error.to_string()))?;
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         let shown: String = name.chars().take(100).collect();
-        if ![BUNDLE, PAGE, KEY, CHECKPOINT].contains(&name.as_str()) || !entry.header().entry_type().is_file() {
+        if ![BUNDLE, PAGE, KEY, CHECKPOINT].contains(&name.as_str()) || !entry.header().entry_type().is_file()
+        {
             return Err(refuse(format!("the entry `{shown}` does not belong")));
         }
         if !seen.insert(name.clone()) {
             return Err(refuse(format!("the entry `{shown}` stands twice")));
         }
         if entry.size() > MAX_BUNDLE_BYTES as u64 {
-            return Err(refuse(format!("the entry `{shown}` has {} bytes, at most {MAX_BUNDLE_BYTES}", entry.size())));
+            return Err(refuse(format!(
+                "the entry `{shown}` has {} bytes, at most {MAX_BUNDLE_BYTES}",
+                entry.size()
+            )));
         }
         if name == BUNDLE {
             let mut bytes = Vec::new();
-            entry.take(MAX_BUNDLE_BYTES as u64).read_to_end(&mut bytes).map_err(|error| refuse(error.to_string()))?;
+            entry
+                .take(MAX_BUNDLE_BYTES as u64)
+                .read_to_end(&mut bytes)
+                .map_err(|error| refuse(error.to_string()))?;
             let parsed: Bundle =
                 assay_evidence::json::from_strict(&bytes).map_err(|error| refuse(chain(&error)))?;
             bundle = Some(parsed);

@@ -57,7 +57,9 @@ pub(super) fn render(bundle: &Bundle, report: &BundleReport) -> Result<String, C
         statements: report
             .verified_statements
             .iter()
-            .map(|statement| (statement.statement.to_string(), statement.predicate_type.clone(), statement.index))
+            .map(|statement| {
+                (statement.statement.to_string(), statement.predicate_type.clone(), statement.index)
+            })
             .collect(),
         checkpoint: word(&decision["evidence"]["checkpoint"]),
         key: &bundle.public_key,

@@ -29,10 +29,20 @@ pub(super) async fn run(client: &Client, command: &Gate, output: &Output) -> Res
 }
 
 fn describe(answer: &Value) -> String {
-    let mut lines = format!("{}  {}  {}\n", text(answer, "decision"), text(answer, "release"), text(answer, "evaluatedAtUtc"));
+    let mut lines = format!(
+        "{}  {}  {}\n",
+        text(answer, "decision"),
+        text(answer, "release"),
+        text(answer, "evaluatedAtUtc")
+    );
     for rule in list(answer, "rules") {
         let reasons: Vec<&str> = list(rule, "reasonCodes").iter().filter_map(Value::as_str).collect();
-        lines.push_str(&format!("\n{}  {}  {}\n", text(rule, "outcome"), text(rule, "rule"), reasons.join(", ")));
+        lines.push_str(&format!(
+            "\n{}  {}  {}\n",
+            text(rule, "outcome"),
+            text(rule, "rule"),
+            reasons.join(", ")
+        ));
         for item in list(rule, "evidence") {
             let statement = item["statement"].as_str().unwrap_or("no statement");
             let mode = item["mode"].as_str().unwrap_or("-");
@@ -44,6 +54,10 @@ fn describe(answer: &Value) -> String {
             ));
         }
     }
-    lines.push_str(&format!("\npolicy {}\nhash   {}\n", text(answer, "policyDigest"), text(answer, "determinismHash")));
+    lines.push_str(&format!(
+        "\npolicy {}\nhash   {}\n",
+        text(answer, "policyDigest"),
+        text(answer, "determinismHash")
+    ));
     lines
 }

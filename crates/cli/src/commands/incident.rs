@@ -21,8 +21,17 @@ pub(super) async fn run(client: &Client, command: &Incident, output: &Output) ->
                     .iter()
                     .map(|incident| {
                         let witnesses = list(incident, "witnesses").len();
-                        let words = if witnesses == 1 { "1 witness".to_owned() } else { format!("{witnesses} witnesses") };
-                        vec![text(incident, "id").to_owned(), text(incident, "role").to_owned(), words, text(incident, "title").to_owned()]
+                        let words = if witnesses == 1 {
+                            "1 witness".to_owned()
+                        } else {
+                            format!("{witnesses} witnesses")
+                        };
+                        vec![
+                            text(incident, "id").to_owned(),
+                            text(incident, "role").to_owned(),
+                            words,
+                            text(incident, "title").to_owned(),
+                        ]
                     })
                     .collect();
                 table(&rows)
@@ -35,10 +44,15 @@ pub(super) async fn run(client: &Client, command: &Incident, output: &Output) ->
             for file in files {
                 let bytes = read_input(file, MAX_DEFINITION)?;
                 let refuse = |detail: String| {
-                    CliError::refused("incident_refused", format!("{}: {detail}", file.display()), "incidents/README.md describes the form")
+                    CliError::refused(
+                        "incident_refused",
+                        format!("{}: {detail}", file.display()),
+                        "incidents/README.md describes the form",
+                    )
                 };
                 let text = String::from_utf8(bytes).map_err(|_| refuse("not UTF-8".to_owned()))?;
-                let definition = IncidentDefinition::from_toml(&text).map_err(|error| refuse(error.to_string()))?;
+                let definition =
+                    IncidentDefinition::from_toml(&text).map_err(|error| refuse(error.to_string()))?;
                 let answer = client.post("/api/v1/incidents", &definition).await?;
                 defined.push(json!({ "incident": answer["id"], "digest": answer["digest"] }));
             }
@@ -55,12 +69,20 @@ async fn show(client: &Client, id: &str, output: &Output) -> Result<Exit, CliErr
     let history = client.get(&format!("/api/v1/incidents/{}/verdicts", segment(id))).await?;
     answer["incident"] = answer["id"].clone();
     answer["verdicts"] = history["verdicts"].clone();
-    let statements: Vec<_> = list(&answer, "witnesses").iter().chain(list(&answer, "verdicts")).map(|row| row["statement"].clone()).collect();
+    let statements: Vec<_> = list(&answer, "witnesses")
+        .iter()
+        .chain(list(&answer, "verdicts"))
+        .map(|row| row["statement"].clone())
+        .collect();
     answer["statements"] = statements.into();
     output.data(&answer, || {
         let mut lines = format!("{}  {}\n", text(&answer, "id"), text(&answer, "title"));
         for witness in list(&answer, "witnesses") {
-            lines.push_str(&format!("witness {}  admitted: {}\n", text(witness, "witness"), witness["admitted"]));
+            lines.push_str(&format!(
+                "witness {}  admitted: {}\n",
+                text(witness, "witness"),
+                witness["admitted"]
+            ));
         }
         let rows: Vec<Vec<String>> = list(&answer, "verdicts")
             .iter()

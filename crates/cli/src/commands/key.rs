@@ -19,7 +19,13 @@ pub(super) fn run(global: &Global, command: &Key, output: &Output) -> Result<Exi
             output.data(&document, || format!("{key}\nkept in {}", file.display()));
         }
         Key::Show => {
-            let missing = || CliError::refused("no_signing_key", "there is no signing key", "make one with `assay key new`");
+            let missing = || {
+                CliError::refused(
+                    "no_signing_key",
+                    "there is no signing key",
+                    "make one with `assay key new`",
+                )
+            };
             let key = signing_key(global)?.ok_or_else(missing)?.public();
             output.data(&json!({ "key": key.to_string(), "id": key.id() }), || key.to_string());
         }

@@ -106,10 +106,7 @@ async fn known_incident(client: &Client, args: &Record) -> Result<Option<Inciden
     }
 }
 
-fn subjects(
-    args: &Record,
-    known: Option<&IncidentDefinition>,
-) -> Result<Vec<(String, PathBuf)>, CliError> {
+fn subjects(args: &Record, known: Option<&IncidentDefinition>) -> Result<Vec<(String, PathBuf)>, CliError> {
     let mut subjects: Vec<(String, PathBuf)> =
         args.subject.iter().map(|text| role_and_path(text)).collect::<Result<_, _>>()?;
     if subjects.is_empty() {
@@ -139,7 +136,8 @@ fn find_command(command: &str) -> Result<PathBuf, CliError> {
         return std::fs::canonicalize(path).map_err(|error| CliError::file(path, &error));
     }
     let folders = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&folders).map(|folder| folder.join(command)).find(|file| file.is_file());
+    let found =
+        std::env::split_paths(&folders).map(|folder| folder.join(command)).find(|file| file.is_file());
     found.ok_or_else(|| CliError::refused("command_not_found", format!("`{command}` is not in PATH"), ""))
 }
 
@@ -175,7 +173,8 @@ fn request(
         defaults.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     for variable in &args.env {
         let split = variable.split_once('=');
-        let (name, value) = split.ok_or_else(|| CliError::usage(format!("`{variable}` is not NAME=VALUE"), ""))?;
+        let (name, value) =
+            split.ok_or_else(|| CliError::usage(format!("`{variable}` is not NAME=VALUE"), ""))?;
         environment.insert(name.to_owned(), value.to_owned());
     }
     let mut limits = Limits::default();
@@ -233,7 +232,11 @@ fn propose(report: &RunReport) -> Result<Side, CliError> {
         Ending::Signalled { .. } => side.signal = Some(Observation::of(report).ending),
         other => {
             let message = format!("the run ended with {other:?}");
-            return Err(CliError::refused("nothing_to_expect", message, "say what shows the incident with --expect"));
+            return Err(CliError::refused(
+                "nothing_to_expect",
+                message,
+                "say what shows the incident with --expect",
+            ));
         }
     }
     Ok(side)

@@ -16,16 +16,23 @@ pub(super) async fn run(client: &Client, command: &Release, output: &Output) -> 
             for given in artifact {
                 let (role, path) = role_and_path(given)?;
                 let file = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
-                artifacts.push(ArtifactRef { role, digest: client.upload_file(&path).await?, name: file, size: 0 });
+                artifacts.push(ArtifactRef {
+                    role,
+                    digest: client.upload_file(&path).await?,
+                    name: file,
+                    size: 0,
+                });
             }
-            let answer = client.post("/api/v1/releases", &NewRelease { release: name.clone(), artifacts }).await?;
+            let answer =
+                client.post("/api/v1/releases", &NewRelease { release: name.clone(), artifacts }).await?;
             output.data(&answer, || describe(&answer));
         }
         Release::List => {
             let mut all = Vec::new();
             let mut cursor = String::new();
             loop {
-                let page = client.get(&format!("/api/v1/releases?limit=200&cursor={}", segment(&cursor))).await?;
+                let page =
+                    client.get(&format!("/api/v1/releases?limit=200&cursor={}", segment(&cursor))).await?;
                 all.extend(list(&page, "releases").iter().cloned());
                 match page["nextCursor"].as_str() {
                     Some(next) => cursor = next.to_owned(),
@@ -36,7 +43,11 @@ pub(super) async fn run(client: &Client, command: &Release, output: &Output) -> 
             output.data(&answer, || {
                 let row = |release: &Value| {
                     let artifacts = list(release, "artifacts").len();
-                    vec![text(release, "release").to_owned(), format!("{artifacts} artifacts"), text(release, "createdAt").to_owned()]
+                    vec![
+                        text(release, "release").to_owned(),
+                        format!("{artifacts} artifacts"),
+                        text(release, "createdAt").to_owned(),
+                    ]
                 };
                 table(&all.iter().map(row).collect::<Vec<_>>())
             });
@@ -47,7 +58,11 @@ pub(super) async fn run(client: &Client, command: &Release, output: &Output) -> 
             answer["decisions"] = decisions["decisions"].clone();
             output.data(&answer, || {
                 let row = |decision: &Value| {
-                    vec![text(decision, "id").to_owned(), text(decision, "decision").to_owned(), text(decision, "evaluatedAtUtc").to_owned()]
+                    vec![
+                        text(decision, "id").to_owned(),
+                        text(decision, "decision").to_owned(),
+                        text(decision, "evaluatedAtUtc").to_owned(),
+                    ]
                 };
                 let decisions: Vec<_> = list(&answer, "decisions").iter().map(row).collect();
                 format!("{}\n{}", describe(&answer), table(&decisions))
@@ -59,7 +74,11 @@ pub(super) async fn run(client: &Client, command: &Release, output: &Output) -> 
 
 fn describe(release: &Value) -> String {
     let row = |artifact: &Value| {
-        vec![format!("  {}", text(artifact, "role")), text(artifact, "digest").to_owned(), format!("{} bytes", artifact["size"])]
+        vec![
+            format!("  {}", text(artifact, "role")),
+            text(artifact, "digest").to_owned(),
+            format!("{} bytes", artifact["size"]),
+        ]
     };
     let rows: Vec<_> = list(release, "artifacts").iter().map(row).collect();
     format!("{}\n{}", text(release, "release"), table(&rows))

@@ -27,14 +27,17 @@ pub(super) async fn run(global: &Global, args: &Serve, output: &Output) -> Resul
         }
     };
     let served = assay_server::serve(app, args.listen, ready, stop()).await;
-    served.map_err(|error| CliError::new(Exit::Environment, "cannot_listen", chain(&error), "choose another --listen"))?;
+    served.map_err(|error| {
+        CliError::new(Exit::Environment, "cannot_listen", chain(&error), "choose another --listen")
+    })?;
     Ok(Exit::Yes)
 }
 
 /// Ends at SIGINT or SIGTERM.
 async fn stop() {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
         return std::future::pending().await;
     };

@@ -32,7 +32,8 @@ pub(super) async fn run(global: &Global, command: &Stack, output: &Output) -> Re
         }
         Stack::Fingerprint(file) => {
             let print = assay_stacks::fingerprint(&assay_stacks::normalize(&parse(file)?));
-            let answer = json!({ "fingerprint": print.digest, "frames": print.frames, "version": print.version });
+            let answer =
+                json!({ "fingerprint": print.digest, "frames": print.frames, "version": print.version });
             output.data(&answer, || print.digest.to_string());
             Ok(Exit::Yes)
         }
@@ -48,7 +49,8 @@ pub(super) async fn run(global: &Global, command: &Stack, output: &Output) -> Re
             let client = Client::open(global).await?;
             let answer = client.get(&format!("/api/v1/incidents/{}/stacks", segment(incident))).await?;
             output.data(&answer, || {
-                let stacks: Vec<Report> = serde_json::from_value(answer["stacks"].clone()).unwrap_or_default();
+                let stacks: Vec<Report> =
+                    serde_json::from_value(answer["stacks"].clone()).unwrap_or_default();
                 stacks.iter().map(normalised).collect()
             });
             Ok(Exit::Yes)
@@ -100,5 +102,9 @@ fn matches(answer: &Value) -> String {
             vec![text(found, "incident").to_owned(), format!("{:.0} %", probability * 100.0), words]
         })
         .collect();
-    if answer["new"].as_bool() == Some(true) { format!("no known incident\n{}", table(&rows)) } else { table(&rows) }
+    if answer["new"].as_bool() == Some(true) {
+        format!("no known incident\n{}", table(&rows))
+    } else {
+        table(&rows)
+    }
 }

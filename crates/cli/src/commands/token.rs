@@ -11,9 +11,9 @@ use crate::output::{Output, table};
 pub(super) async fn run(client: &Client, command: &Token, output: &Output) -> Result<Exit, CliError> {
     match command {
         Token::New { scope, name, days } => {
-            let scope: assay_access::Scope = scope
-                .parse()
-                .map_err(|error: assay_access::ScopeError| CliError::usage(error.to_string(), "--scope read or --scope write"))?;
+            let scope: assay_access::Scope = scope.parse().map_err(|error: assay_access::ScopeError| {
+                CliError::usage(error.to_string(), "--scope read or --scope write")
+            })?;
             let request = json!({ "scope": scope, "name": name, "days": days });
             let answer = client.post("/api/v1/tokens", &request).await?;
             output.data(&answer, || text(&answer, "token").to_owned());
@@ -25,7 +25,13 @@ pub(super) async fn run(client: &Client, command: &Token, output: &Output) -> Re
                 let row = |token: &Value| {
                     let state = if token["revoked"].as_bool() == Some(true) { "revoked" } else { "" };
                     let ends = text(token, "expiresAt").to_owned();
-                    vec![text(token, "id").to_owned(), text(token, "scope").to_owned(), ends, text(token, "name").to_owned(), state.to_owned()]
+                    vec![
+                        text(token, "id").to_owned(),
+                        text(token, "scope").to_owned(),
+                        ends,
+                        text(token, "name").to_owned(),
+                        state.to_owned(),
+                    ]
                 };
                 table(&list(&answer, "tokens").iter().map(row).collect::<Vec<_>>())
             });

@@ -18,7 +18,8 @@ pub(super) async fn run(client: &Client, args: &Verify, output: &Output) -> Resu
     }
     if let Some(file) = &args.policy {
         let policy = String::from_utf8(read_input(file, MAX_POLICY)?);
-        let policy = policy.map_err(|_| CliError::refused("policy_refused", "the policy is not UTF-8", ""))?;
+        let policy =
+            policy.map_err(|_| CliError::refused("policy_refused", "the policy is not UTF-8", ""))?;
         request["policy"] = policy.into();
     }
     let spinner = output.spinner(&format!("verifying {}", args.release));
@@ -53,7 +54,14 @@ fn describe(answer: &Value, output: &Output) -> String {
     };
     let unknown = |unknown: &Value| {
         let dash = || "-".to_owned();
-        vec![text(unknown, "incident").to_owned(), dash(), "unknown".to_owned(), dash(), dash(), text(unknown, "reason").to_owned()]
+        vec![
+            text(unknown, "incident").to_owned(),
+            dash(),
+            "unknown".to_owned(),
+            dash(),
+            dash(),
+            text(unknown, "reason").to_owned(),
+        ]
     };
     let mut rows: Vec<Vec<String>> = list(answer, "verdicts").iter().map(row).collect();
     rows.extend(list(answer, "unknown").iter().map(unknown));

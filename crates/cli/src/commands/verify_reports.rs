@@ -119,8 +119,12 @@ mod tests {
         let xml = junit(&answer);
         assert!(xml.contains("tests=\"4\" failures=\"1\" errors=\"2\""), "{xml}");
         assert!(xml.contains("a&lt;b"));
-        let kinds: Vec<_> =
-            sarif(&answer)["runs"][0]["results"].as_array().unwrap().iter().map(|r| r["kind"].clone()).collect();
+        let kinds: Vec<_> = sarif(&answer)["runs"][0]["results"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|r| r["kind"].clone())
+            .collect();
         assert_eq!(kinds, ["fail", "open", "pass", "open"]);
     }
 }

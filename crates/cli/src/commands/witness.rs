@@ -33,7 +33,8 @@ async fn check(client: &Client, witness: &str, replays: u32, output: &Output) ->
     let admitted = answer["admitted"].as_bool() == Some(true);
     output.data(&answer, || {
         let verdict = if admitted { "admitted" } else { "quarantined" };
-        let layout = if answer["layout_sensitive"].as_bool() == Some(true) { ", layout-sensitive" } else { "" };
+        let layout =
+            if answer["layout_sensitive"].as_bool() == Some(true) { ", layout-sensitive" } else { "" };
         format!(
             "{verdict}: {} replays ({} elsewhere), {} observation(s), {} trace(s){layout}, median {}",
             answer["replays"],
@@ -46,7 +47,12 @@ async fn check(client: &Client, witness: &str, replays: u32, output: &Output) ->
     Ok(if admitted { Exit::Yes } else { Exit::Unknown })
 }
 
-async fn replay(client: &Client, witness: &str, subjects: &[String], output: &Output) -> Result<Exit, CliError> {
+async fn replay(
+    client: &Client,
+    witness: &str,
+    subjects: &[String],
+    output: &Output,
+) -> Result<Exit, CliError> {
     let mut substitutions: BTreeMap<String, Sha256> = BTreeMap::new();
     for subject in subjects {
         let (role, path) = role_and_path(subject)?;
@@ -86,7 +92,8 @@ async fn show(client: &Client, witness: &str, output: &Output) -> Result<Exit, C
             ("command", command.join(" ")),
             ("files", list(&answer["capsule"], "files").len().to_string()),
         ];
-        let rows: Vec<Vec<String>> = rows.into_iter().map(|(key, value)| vec![key.to_owned(), value]).collect();
+        let rows: Vec<Vec<String>> =
+            rows.into_iter().map(|(key, value)| vec![key.to_owned(), value]).collect();
         table(&rows)
     });
     Ok(Exit::Yes)
@@ -121,14 +128,16 @@ async fn import(client: &Client, file: &Path, incident: &str, output: &Output) -
     let layout = folder.path().join("layout");
     let mut archive = std::fs::File::open(file).map_err(|error| CliError::file(file, &error))?;
     let capsule = assay_witness::oci::import(&mut archive, &layout).map_err(|error| {
-        let hint = "an archive holds exactly the files of an OCI layout: no other paths, no links, no extra bytes";
+        let hint =
+            "an archive holds exactly the files of an OCI layout: no other paths, no links, no extra bytes";
         CliError::refused("capsule_refused", chain(&error), hint)
     })?;
     let definition = client.get(&format!("/api/v1/incidents/{}", segment(incident))).await?;
     for blob in capsule.blobs() {
         client.upload_file(&layout.join("blobs").join("sha256").join(blob.digest.hex())).await?;
     }
-    let new = NewWitness { incident: incident.to_owned(), capsule, role: text(&definition, "role").to_owned() };
+    let new =
+        NewWitness { incident: incident.to_owned(), capsule, role: text(&definition, "role").to_owned() };
     let answer = client.post("/api/v1/witnesses", &new).await?;
     output.data(&answer, || format!("witness {} of {incident}", text(&answer, "witness")));
     Ok(Exit::Yes)

@@ -8,7 +8,11 @@ fn refused(bench: &Bench, exit: i32, code: &str, args: &[&str]) {
     let answer = bench.call(args);
     assert_eq!(answer.code, exit, "{args:?}: {} {}", answer.json, answer.stderr);
     assert_eq!(answer.json["error"]["code"], code, "{args:?}: {}", answer.json);
-    assert!(answer.json["error"]["hint"].as_str().is_some_and(|hint| !hint.is_empty()), "{args:?}: {}", answer.json);
+    assert!(
+        answer.json["error"]["hint"].as_str().is_some_and(|hint| !hint.is_empty()),
+        "{args:?}: {}",
+        answer.json
+    );
     assert!(answer.stderr.contains("hint:"), "{}", answer.stderr);
     assert_eq!(bench.ok(&["log", "head"]), before);
 }
@@ -45,7 +49,8 @@ fn archives_that_lead_elsewhere() {
         let file = bench.path(name);
         write_tar(&file, path, b"x");
         refused(&bench, 3, "bundle_refused", &["evidence", "verify", &text(&file)]);
-        std::fs::write(bench.path("i.toml"), "id = 'I'\nrole = 'r'\n[expect.vulnerable]\nexit = 1\n").unwrap();
+        std::fs::write(bench.path("i.toml"), "id = 'I'\nrole = 'r'\n[expect.vulnerable]\nexit = 1\n")
+            .unwrap();
         bench.ok(&["incident", "define", "i.toml"]);
         refused(&bench, 3, "capsule_refused", &["witness", "import", &text(&file), "--incident", "I"]);
     }

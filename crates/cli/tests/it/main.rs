@@ -35,7 +35,8 @@ impl Bench {
 
     pub fn raw(&self, args: &[&str]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_assay"));
-        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("ASSAY_")) {
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("ASSAY_"))
+        {
             command.env_remove(name);
         }
         command.args(args).env("ASSAY_DATA", self.path("data")).env("NO_COLOR", "1");
@@ -69,7 +70,8 @@ impl Bench {
         let file = self.path(&format!("{name}.c"));
         std::fs::write(&file, source).unwrap();
         let program = self.path(name);
-        let built = Command::new("cc").args(["-g", "-O1", "-o"]).arg(&program).arg(&file).args(flags).status();
+        let built =
+            Command::new("cc").args(["-g", "-O1", "-o"]).arg(&program).arg(&file).args(flags).status();
         assert!(built.unwrap().success());
         Some(program)
     }

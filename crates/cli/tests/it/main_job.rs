@@ -95,7 +95,8 @@ fn the_main_job_on_a_crashing_program() {
     bench.ok(&["witness", "export", witness, "-o", &archive]);
     let other = Bench::new();
     let definition = other.path("incident.toml");
-    std::fs::write(&definition, "id = 'CRASH-1'\nrole = 'tool'\n[expect.vulnerable]\nsignal = 'SIGSEGV'\n").unwrap();
+    std::fs::write(&definition, "id = 'CRASH-1'\nrole = 'tool'\n[expect.vulnerable]\nsignal = 'SIGSEGV'\n")
+        .unwrap();
     other.ok(&["incident", "define", &text(&definition)]);
     let imported = other.ok(&["witness", "import", &archive, "--incident", "CRASH-1"]);
     assert_eq!(imported["witness"], witness);

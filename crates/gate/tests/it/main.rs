@@ -35,7 +35,11 @@ fn allows_only_when_everything_passes() {
 
 #[test]
 fn denies_what_is_reproduced_and_names_it() {
-    let items = vec![item("B", Verdict::Reproduced), item("A", Verdict::Reproduced), item("C", Verdict::NotReproduced)];
+    let items = vec![
+        item("B", Verdict::Reproduced),
+        item("A", Verdict::Reproduced),
+        item("C", Verdict::NotReproduced),
+    ];
     let decision = decide(DEFAULT, items);
     assert_eq!(decision.decision, Ruling::Deny);
     assert_eq!(decision.reason_codes, ["incident_reproduced:A", "incident_reproduced:B"]);
