@@ -21,7 +21,6 @@ pub struct S3 {
 }
 
 impl S3 {
-    /// Starts the server, installing it first where it is not there yet.
     /// Installs the server unless it is there.
     ///
     /// # Errors
@@ -30,7 +29,10 @@ impl S3 {
         install().map(drop)
     }
 
-    /// Starts a server.
+    /// Starts the server, installing it first where it is not there yet.
+    ///
+    /// # Errors
+    /// What is missing on the machine.
     pub fn start() -> Result<Self, Missing> {
         let python = install()?;
         let folder = folder("s3");
