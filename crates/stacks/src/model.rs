@@ -79,6 +79,8 @@ pub(crate) struct Slot {
     pub(crate) depth: u32,
     /// Whether it belongs to the language's own library (and the application has frames).
     pub(crate) standard: bool,
+    /// Whether it stands for a run of recursive calls.
+    pub(crate) repeated: bool,
 }
 
 /// The token of a key that is not there, or that no trace in the index holds.

@@ -9,7 +9,7 @@ use crate::name::{Language, base_name, noise};
 use crate::report::{Format, Report, StackFrame, Trust};
 
 /// The version of the normaliser; fingerprints of different versions are not comparable.
-pub const NORMALIZER_VERSION: u32 = 1;
+pub const NORMALIZER_VERSION: u32 = 2;
 /// The longest cycle of functions that is recognised as recursion.
 pub const MAX_CYCLE: usize = 8;
 /// The most frames of a normalised trace; what lies further out is dropped.
@@ -18,6 +18,8 @@ pub const MAX_TRACE_FRAMES: usize = 128;
 const OVERFLOW_REPEATS: usize = 12;
 /// How often it must repeat before the frames further in are taken for whatever met the guard page.
 const LEAF_REPEATS: usize = 32;
+/// How often it must repeat where the stack as given ends inside of it.
+const CUT_REPEATS: usize = 6;
 /// The same, whatever stopped the program.
 const OVERFLOW_REPEATS_ALONE: usize = 500;
 /// How long a stack of few functions must be before it is taken for recursion without a fixed cycle.
@@ -112,14 +114,18 @@ pub(crate) fn language(format: Format) -> Language {
 pub(crate) fn from_stack(stack: &[StackFrame], language: Language, cause: Cause) -> Trace {
     let kept = in_application(stack, language);
     let (frames, repeats) = collapse(kept);
+    // A debugger told to stop after so many frames ends inside of the recursion.
+    let cut =
+        cause == Cause::Fault && repeats >= CUT_REPEATS && frames.last().is_some_and(|frame| frame.repeated);
     let handled =
         stack.iter().any(|frame| frame.keys.first().is_some_and(|key| key.contains("stack_overflow")));
     let overflow = cause == Cause::Overflow
         || handled
+        || cut
         || repeats >= OVERFLOW_REPEATS && cause == Cause::Fault
         || repeats >= OVERFLOW_REPEATS_ALONE;
     let mut frames = frames;
-    let deep = cause == Cause::Overflow || handled || repeats >= LEAF_REPEATS;
+    let deep = cause == Cause::Overflow || handled || cut || repeats >= LEAF_REPEATS;
     if overflow
         && deep
         && let Some(first) = frames.iter().position(|frame| frame.repeated)
@@ -148,13 +154,18 @@ fn in_application(frames: &[StackFrame], language: Language) -> Vec<TraceFrame> 
     let rust = certain.iter().any(|frame| noise::is_rust_start(&frame.keys[0]));
     let kept: Vec<TraceFrame> = certain
         .iter()
-        .filter(|frame| !(rust && frame.keys[0] == "main"))
+        .filter(|frame| !(rust && frame.keys[0] == "main" && !in_rust_source(frame)))
         .filter_map(|frame| match noise::role(frame, language) {
             noise::Role::Runtime => None,
             role => Some(trace_frame(frame, role == noise::Role::Standard)),
         })
         .collect();
     if kept.is_empty() { certain.iter().map(|frame| trace_frame(frame, false)).collect() } else { kept }
+}
+
+/// A bare `main` with a Rust file is the program's own, not the C one that starts it.
+fn in_rust_source(frame: &StackFrame) -> bool {
+    frame.file.as_deref().is_some_and(|file| file.ends_with(".rs"))
 }
 
 fn trace_frame(frame: &StackFrame, standard: bool) -> TraceFrame {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::format::{self, Counts, FLAG_LOCATION, FLAG_STANDARD, MAX_ITEMS};
+use super::format::{self, Counts, FLAG_LOCATION, FLAG_REPEATED, FLAG_STANDARD, MAX_ITEMS};
 use super::{IndexError, Item};
 use crate::model::NO_TOKEN;
 use crate::trace::{Trace, TraceFrame};
@@ -164,7 +164,9 @@ fn trace_table(out: &mut Vec<u8>, items: &[Item], placed: &[Vec<String>], incide
 fn frames(out: &mut Vec<u8>, items: &[Item], tokens: &HashMap<&str, u32>) {
     for frame in items.iter().flat_map(|item| &item.trace.frames) {
         let token = |key: Option<&str>| key.and_then(|key| tokens.get(key)).copied().unwrap_or(NO_TOKEN);
-        let flags = u32::from(frame.standard) * FLAG_STANDARD + u32::from(frame.location) * FLAG_LOCATION;
+        let flags = u32::from(frame.standard) * FLAG_STANDARD
+            + u32::from(frame.location) * FLAG_LOCATION
+            + u32::from(frame.repeated) * FLAG_REPEATED;
         let [full, coarse, leaf] = levels(frame).map(token);
         numbers(out, [full, coarse, leaf, frame.line.unwrap_or(0), flags].into_iter());
     }

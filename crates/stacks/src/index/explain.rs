@@ -69,6 +69,12 @@ impl<B: AsRef<[u8]>> Index<B> {
         let only_known =
             (0..known.len()).filter(|at| !pairs.iter().any(|pair| pair.1 == *at)).map(|at| known[at]);
         list(&mut words, "only in the known trace", only_known.collect());
+        if found.contained {
+            words.push(
+                "one of the two shows no inlined frames: what the other shows beyond it does not count"
+                    .to_owned(),
+            );
+        }
         if found.features[8] > 0.5 {
             words.push("the innermost agreeing frames stand at the same line".to_owned());
         }

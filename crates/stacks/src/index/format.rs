@@ -10,7 +10,7 @@ use assay_evidence::Sha256;
 use super::IndexError;
 
 /// The version of the index's form; it changes with the normaliser too.
-pub const INDEX_VERSION: u32 = 1;
+pub const INDEX_VERSION: u32 = 2;
 /// The most traces of one index.
 pub const MAX_ITEMS: usize = 16_000_000;
 
@@ -20,6 +20,7 @@ pub(super) const TRACE_BYTES: usize = 24;
 pub(super) const FRAME_BYTES: usize = 20;
 pub(super) const FLAG_STANDARD: u32 = 1;
 pub(super) const FLAG_LOCATION: u32 = 2;
+pub(super) const FLAG_REPEATED: u32 = 4;
 const CHECKSUM: usize = 32;
 
 /// Where the sections lie.

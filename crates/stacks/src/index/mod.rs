@@ -1,6 +1,7 @@
 //! An immutable index over the traces of known incidents.
 
 mod build;
+mod contain;
 mod explain;
 mod format;
 mod search;

@@ -5,7 +5,9 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use super::Index;
 use super::build::{NO_TIME, levels, places};
-use super::format::{self, FLAG_LOCATION, FLAG_STANDARD, FRAME_BYTES, TRACE_BYTES, i64_at, u32_at};
+use super::format::{
+    self, FLAG_LOCATION, FLAG_REPEATED, FLAG_STANDARD, FRAME_BYTES, TRACE_BYTES, i64_at, u32_at,
+};
 use crate::model::{Alignment, FEATURES, NO_TOKEN, Query, Slot, recency};
 use crate::trace::{MAX_TRACE_FRAMES, Trace};
 
@@ -55,6 +57,8 @@ pub(crate) struct Found {
     pub(crate) features: [f64; FEATURES],
     /// The place that agreed, where one of the two is only a location.
     pub(crate) place: Option<u32>,
+    /// Whether the score is that of containment.
+    pub(crate) contained: bool,
 }
 
 impl<B: AsRef<[u8]>> Index<B> {
@@ -85,7 +89,10 @@ impl<B: AsRef<[u8]>> Index<B> {
                 alignment.features[6] = recency(time, self.time(candidate));
                 let count = counts.get(&self.incident(candidate)).copied().unwrap_or(1);
                 alignment.features[10] = (f64::from(count).ln() / 4.0).min(1.0);
-                let score = self.model.score(&alignment.features);
+                let alike = self.model.score(&alignment.features);
+                let held =
+                    self.contained(trace, &slots, &known, &alignment.pairs).filter(|held| *held > alike);
+                let score = held.unwrap_or(alike);
                 Some(Found {
                     trace: candidate,
                     incident: self.incident(candidate),
@@ -93,6 +100,7 @@ impl<B: AsRef<[u8]>> Index<B> {
                     probability: self.model.probability(score),
                     features: alignment.features,
                     place: None,
+                    contained: held.is_some(),
                 })
             };
             let Some(found) = found else { continue };
@@ -172,6 +180,7 @@ impl<B: AsRef<[u8]>> Index<B> {
             probability,
             features: [0.0; FEATURES],
             place: Some(place),
+            contained: false,
         })
     }
 
@@ -201,6 +210,7 @@ impl<B: AsRef<[u8]>> Index<B> {
                 tokens: levels(frame).map(|key| key.and_then(|key| self.token(key)).unwrap_or(NO_TOKEN)),
                 line: frame.line.unwrap_or(0),
                 standard: frame.standard,
+                repeated: frame.repeated,
                 ..Slot::default()
             })
             .collect();
@@ -223,6 +233,7 @@ impl<B: AsRef<[u8]>> Index<B> {
                 tokens: [field(0), field(1), field(2)],
                 line: field(3),
                 standard,
+                repeated: field(4) & FLAG_REPEATED != 0,
                 ..Slot::default()
             });
         }
@@ -247,7 +258,7 @@ impl<B: AsRef<[u8]>> Index<B> {
     }
 
     /// How rare a key is; 1 for one that no trace holds.
-    fn rarity(&self, token: u32) -> f64 {
+    pub(super) fn rarity(&self, token: u32) -> f64 {
         if token >= self.layout.tokens {
             return 1.0;
         }

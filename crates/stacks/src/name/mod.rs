@@ -46,7 +46,11 @@ pub(crate) fn keys_of(frame: &StackFrame, language: Language) -> Vec<String> {
 fn path_of(name: &str, file: Option<&str>, language: Language) -> String {
     let name = cut(name.trim(), MAX_NAME_BYTES);
     match language {
-        Language::Native | Language::Kernel => native::path(name),
+        Language::Native => match native::path(name) {
+            bare if !bare.is_empty() && !bare.contains("::") => qualified(bare, file),
+            path => path,
+        },
+        Language::Kernel => native::path(name),
         Language::Java => managed::java(name),
         Language::Python => managed::in_file(name, file),
         Language::JavaScript => managed::javascript(name, file),
@@ -97,20 +101,66 @@ pub(crate) fn location_keys(file: &str, line: Option<u32>) -> Vec<String> {
     keys
 }
 
+/// A bare function name of a debugger that knows lines but no paths, under the crate and module that
+/// its source file stands for: `smallvec::insert_many`, `core::ptr::copy`.
+fn qualified(name: String, file: Option<&str>) -> String {
+    let module = file.and_then(|file| library_module(file).or_else(|| package_module(file)));
+    match module {
+        Some(module) => format!("{module}::{name}"),
+        None => name,
+    }
+}
+
+/// The module of the language's own library: `core::ptr` of `/rustc/<hash>/library/core/src/ptr/mod.rs`.
+fn library_module(file: &str) -> Option<String> {
+    let file = file.replace('\\', "/");
+    let inside = file.strip_suffix(".rs")?;
+    let inside = match inside.strip_prefix("library/") {
+        Some(inside) => inside,
+        None if inside.contains("/rustc/") || inside.contains("rustlib/src/") => {
+            inside.split_once("/library/")?.1
+        }
+        None => return None,
+    };
+    let (package, path) = inside.split_once("/src/")?;
+    (!package.contains('/')).then(|| module_path(package, path))
+}
+
+/// The module of a package in a registry or vendored: its folder carries a version, or is in `vendor`.
+fn package_module(file: &str) -> Option<String> {
+    let file = file.replace('\\', "/");
+    let inside = file.strip_suffix(".rs")?;
+    let at = inside.rfind("/src/")?;
+    let mut folders = inside[..at].rsplit('/');
+    let folder = folders.next()?;
+    let package = strip_version(folder);
+    let foreign = package.len() < folder.len() || folders.next() == Some("vendor");
+    (foreign && !package.is_empty()).then(|| module_path(package, &inside[at + 5..]))
+}
+
+/// The path within its package of a source file in a registry: `src/oid.rs`.
+pub(crate) fn in_package(file: &str) -> Option<&str> {
+    let at = file.strip_suffix(".rs")?.rfind("/src/")?;
+    package_module(file).map(|_| &file[at + 1..])
+}
+
+fn module_path(package: &str, path: &str) -> String {
+    let mut out = package.replace('-', "_");
+    for part in path.split('/').filter(|part| !matches!(*part, "lib" | "main" | "mod" | "")) {
+        out.push_str("::");
+        out.push_str(part);
+    }
+    out
+}
+
 /// The crate and module that a Rust source path of the package registry stands for.
 fn rust_module(file: &str) -> Option<String> {
     let file = file.replace('\\', "/");
     let inside = file.strip_suffix(".rs")?;
     let at = inside.rfind("/src/")?;
     let folder = inside[..at].rsplit('/').next()?;
-    let package = strip_version(folder).replace('-', "_");
-    let mut path = vec![package];
-    for part in inside[at + 5..].split('/') {
-        if !matches!(part, "lib" | "main" | "mod" | "") {
-            path.push(part.to_owned());
-        }
-    }
-    (!path[0].is_empty()).then(|| path.join("::"))
+    let package = strip_version(folder);
+    (!package.is_empty()).then(|| module_path(package, &inside[at + 5..]))
 }
 
 /// `yaml-rust-0.4.0` without its version.
@@ -122,6 +172,11 @@ fn strip_version(folder: &str) -> &str {
         }
     }
     folder
+}
+
+/// Whether a function's last name is shared by so many programs that it alone says nothing.
+pub(crate) fn is_generic(leaf: &str) -> bool {
+    leaf.len() < 3 || leaf.contains(native::CLOSURE) || lists::GENERIC_NAMES.contains(&leaf)
 }
 
 /// The last component of a path of either kind.
@@ -140,6 +195,23 @@ mod tests {
         assert_eq!(rust_module(path).as_deref(), Some("yaml_rust::parser"));
         assert_eq!(strip_version("regex-1.5.4"), "regex");
         assert_eq!(strip_version("é-1.0"), "é");
+    }
+
+    #[test]
+    fn a_bare_name_gets_the_crate_of_its_file() {
+        for (file, expected) in [
+            ("/home/u/.cargo/registry/src/index.crates.io-1/smallvec-1.6.0/src/lib.rs", "smallvec::f"),
+            ("/b/registry/x-1/transpose-0.2.2/src/out_of_place.rs", "transpose::out_of_place::f"),
+            ("/app/vendor/yaml-rust/src/parser.rs", "yaml_rust::parser::f"),
+            ("/rustc/59807616/library/core/src/ptr/mod.rs", "core::ptr::f"),
+            ("library/std/src/rt.rs", "std::rt::f"),
+            ("../program/src/main.rs", "f"),
+            ("src/parser.rs", "f"),
+            ("/src/é.c", "f"),
+        ] {
+            assert_eq!(qualified("f".to_owned(), Some(file)), expected, "{file}");
+        }
+        assert_eq!(qualified("f".to_owned(), None), "f");
     }
 
     #[test]

@@ -24,6 +24,7 @@ pub(crate) fn role(frame: &StackFrame, language: Language) -> Role {
     let Some(key) = frame.keys.first() else { return Role::Runtime };
     let file = frame.file.as_deref().unwrap_or_default();
     match language {
+        Language::Native if nameless_system(frame) => Role::Runtime,
         Language::Native => native(key, file, frame.module.as_deref().unwrap_or_default()),
         Language::Kernel => kernel(key, file),
         Language::Java => java(key),
@@ -63,6 +64,9 @@ fn native(key: &str, file: &str, module: &str) -> Role {
         || file.contains("sysdeps/")
         || file.contains("/include/c++/")
         || file.contains("/c++/v1/")
+        || file.starts_with("library/std/src/")
+        || file.starts_with("library/core/src/")
+        || file.starts_with("library/alloc/src/")
         || system_module(module);
     if library || starts_with_any(key, STANDARD_PREFIXES) || LIBC_NAMES.contains(&key) {
         return Role::Standard;
@@ -70,13 +74,28 @@ fn native(key: &str, file: &str, module: &str) -> Role {
     Role::Application
 }
 
+/// A frame in the C library or the loader that has neither name nor source: only an offset, which is
+/// another one in the next build of that library, and nothing else.
+fn nameless_system(frame: &StackFrame) -> bool {
+    let placed = frame.keys.first().is_some_and(|key| key.contains("+0x"));
+    placed && frame.file.is_none() && frame.module.as_deref().is_some_and(system_module)
+}
+
 fn system_module(module: &str) -> bool {
     let base = super::base_name(module);
     [
         "libc.so",
         "libc-2",
+        "libc.musl",
         "libpthread",
+        "libm.so",
+        "libm-2",
+        "libdl.so",
+        "librt.so",
         "ld-linux",
+        "ld-musl",
+        "ld64.so",
+        "ld.so",
         "ld-2",
         "libstdc++",
         "libc++",

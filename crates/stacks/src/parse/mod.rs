@@ -16,12 +16,15 @@ mod scan;
 mod valgrind;
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use builder::Stacks;
 pub use frames::from_frames;
 
-use crate::name::assign_keys;
-use crate::report::{Format, MAX_LINE_BYTES, MAX_REPORT_FRAMES, MAX_TEXT_BYTES, Report, StackError, cut};
+use crate::name::{Language, in_package, keys_of};
+use crate::report::{
+    Format, MAX_LINE_BYTES, MAX_REPORT_FRAMES, MAX_TEXT_BYTES, Report, StackError, StackFrame, cut,
+};
 use crate::trace::language;
 
 /// Reads the stacks in a crash text of any known form.
@@ -115,11 +118,37 @@ fn without_escapes(text: &str) -> Cow<'_, str> {
 /// Gives every frame its keys.
 fn name_frames(report: &mut Report) {
     let language = language(report.format);
+    let packages = packages(report, language);
     for frame in report.threads.iter_mut().flat_map(|thread| &mut thread.frames) {
-        if frame.keys.is_empty() {
-            assign_keys(frame, language);
+        if !frame.keys.is_empty() {
+            continue;
+        }
+        let full = frame.file.as_deref().and_then(|file| packages.get(file)).and_then(Option::as_ref);
+        frame.keys = match full {
+            Some(full) => keys_of(&StackFrame { file: Some(full.clone()), ..frame.clone() }, language),
+            None => keys_of(frame, language),
+        };
+    }
+}
+
+/// What a path relative to a package (`src/oid.rs`) stands for, where the same text also names that file
+/// in full: debuggers print both, by how each unit was compiled. None where two packages have the file.
+fn packages(report: &Report, language: Language) -> HashMap<String, Option<String>> {
+    let mut found: HashMap<String, Option<String>> = HashMap::new();
+    if language != Language::Native {
+        return found;
+    }
+    for file in
+        report.threads.iter().flat_map(|thread| &thread.frames).filter_map(|frame| frame.file.as_ref())
+    {
+        let Some(relative) = in_package(file) else { continue };
+        match found.get_mut(relative) {
+            Some(one) if one.as_ref() != Some(file) => *one = None,
+            Some(_) => {}
+            None => drop(found.insert(relative.to_owned(), Some(file.clone()))),
         }
     }
+    found
 }
 
 /// Drops frames past the report's limit.

@@ -2,5 +2,6 @@
 
 #![expect(clippy::print_stdout, reason = "tests print what they counted and why they skipped")]
 
+mod captured;
 mod formats;
 mod real;
