@@ -119,7 +119,7 @@ pub(crate) enum Witness {
     Record(Record),
     /// Replay a witness several times and admit it if all replays agree
     Check {
-        /// The witness's id
+        /// The witness's id, or its incident's for the newest
         witness: String,
         /// Replays; a third, at least three, load everything elsewhere
         #[arg(short = 'n', long = "replays", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -127,7 +127,7 @@ pub(crate) enum Witness {
     },
     /// Replay a witness, on another build if one is given
     Replay {
-        /// The witness's id
+        /// The witness's id, or its incident's for the newest
         witness: String,
         /// Put this file in the place of the role
         #[arg(long, value_name = "ROLE=PATH")]
@@ -135,12 +135,12 @@ pub(crate) enum Witness {
     },
     /// Show a witness and its capsule
     Show {
-        /// The witness's id
+        /// The witness's id, or its incident's for the newest
         witness: String,
     },
     /// Write a witness's capsule as one OCI layout archive
     Export {
-        /// The witness's id
+        /// The witness's id, or its incident's for the newest
         witness: String,
         /// The file to write
         #[arg(short, long, value_name = "FILE")]
@@ -182,6 +182,9 @@ pub(crate) struct Record {
     /// The failure is undefined behaviour (such a witness is never carried over), for a new incident
     #[arg(long)]
     pub undefined_behaviour: bool,
+    /// Then replay it this often, and admit it if all replays agree
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub check: Option<u32>,
     /// Only run and say what was seen; keep nothing
     #[arg(long)]
     pub dry_run: bool,

@@ -7,7 +7,7 @@ use assay_verify::{Expectations, Facts, IncidentDefinition, Kind, NewWitness, Ob
 use assay_witness::{Ending, Host, Limits, Located, RecordRequest, Recording, RunReport};
 use serde_json::{Value, json};
 
-use super::{read_input, role_and_path, text};
+use super::{read_input, role_and_path, text, witness};
 use crate::args::Record;
 use crate::client::{Client, segment};
 use crate::error::{CliError, Exit};
@@ -40,7 +40,15 @@ pub(super) async fn run(client: &Client, args: &Record, output: &Output) -> Resu
             definition
         }
     };
-    let answer = add(client, &definition.id, &subjects[0].0, recording, output).await?;
+    let mut answer = add(client, &definition.id, &subjects[0].0, recording, output).await?;
+    let mut exit = Exit::Yes;
+    if let Some(replays) = args.check {
+        let checked = witness::checked(client, text(&answer, "witness"), replays, output).await?;
+        if checked["admitted"].as_bool() != Some(true) {
+            exit = Exit::Unknown;
+        }
+        answer["check"] = checked;
+    }
     output.data(&answer, || {
         format!(
             "witness {} of {}: {}, {} files, {} bytes, {} events",
@@ -50,9 +58,12 @@ pub(super) async fn run(client: &Client, args: &Record, output: &Output) -> Resu
             answer["files"],
             answer["bytes"],
             answer["events"]
-        )
+        ) + &answer
+            .get("check")
+            .map(|check| format!("\n{}", witness::describe_check(check)))
+            .unwrap_or_default()
     });
-    Ok(Exit::Yes)
+    Ok(exit)
 }
 
 /// Uploads a capsule's content and has the witness taken in.

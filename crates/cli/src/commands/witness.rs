@@ -25,25 +25,55 @@ pub(super) async fn run(client: &Client, command: &Witness, output: &Output) -> 
     }
 }
 
-async fn check(client: &Client, witness: &str, replays: u32, output: &Output) -> Result<Exit, CliError> {
+/// The id of a witness, or of the newest one of an incident.
+async fn resolve(client: &Client, name: &str) -> Result<String, CliError> {
+    if name.starts_with("sha256:") {
+        return Ok(name.to_owned());
+    }
+    let incident = client.get(&format!("/api/v1/incidents/{}", segment(name))).await?;
+    let newest = list(&incident, "witnesses").last().map(|witness| text(witness, "witness").to_owned());
+    newest.ok_or_else(|| {
+        CliError::refused(
+            "unknown_witness",
+            format!("{name} has no witness"),
+            "record one with `assay witness record`",
+        )
+    })
+}
+
+/// Replays a witness and has it admitted if all replays agree.
+pub(super) async fn checked(
+    client: &Client,
+    witness: &str,
+    replays: u32,
+    output: &Output,
+) -> Result<Value, CliError> {
     let spinner = output.spinner(&format!("replaying {replays} times"));
     let path = format!("/api/v1/witnesses/{}/checks", segment(witness));
-    let answer = client.post(&path, &json!({ "replays": replays })).await?;
+    let answer = client.post(&path, &json!({ "replays": replays })).await;
     spinner.finish_and_clear();
+    answer
+}
+
+/// A check in one line.
+pub(super) fn describe_check(answer: &Value) -> String {
     let admitted = answer["admitted"].as_bool() == Some(true);
-    output.data(&answer, || {
-        let verdict = if admitted { "admitted" } else { "quarantined" };
-        let layout =
-            if answer["layout_sensitive"].as_bool() == Some(true) { ", layout-sensitive" } else { "" };
-        format!(
-            "{verdict}: {} replays ({} elsewhere), {} observation(s), {} trace(s){layout}, median {}",
-            answer["replays"],
-            answer["replays_elsewhere"],
-            answer["distinct_observations"],
-            answer["distinct_traces"],
-            milliseconds(answer["milliseconds"].as_f64().unwrap_or_default())
-        )
-    });
+    let verdict = if admitted { "admitted" } else { "quarantined" };
+    let layout = if answer["layout_sensitive"].as_bool() == Some(true) { ", layout-sensitive" } else { "" };
+    format!(
+        "{verdict}: {} replays ({} elsewhere), {} observation(s), {} trace(s){layout}, median {}",
+        answer["replays"],
+        answer["replays_elsewhere"],
+        answer["distinct_observations"],
+        answer["distinct_traces"],
+        milliseconds(answer["milliseconds"].as_f64().unwrap_or_default())
+    )
+}
+
+async fn check(client: &Client, witness: &str, replays: u32, output: &Output) -> Result<Exit, CliError> {
+    let answer = checked(client, &resolve(client, witness).await?, replays, output).await?;
+    let admitted = answer["admitted"].as_bool() == Some(true);
+    output.data(&answer, || describe_check(&answer));
     Ok(if admitted { Exit::Yes } else { Exit::Unknown })
 }
 
@@ -58,7 +88,7 @@ async fn replay(
         let (role, path) = role_and_path(subject)?;
         substitutions.insert(role, client.upload_file(&path).await?);
     }
-    let path = format!("/api/v1/witnesses/{}/replays", segment(witness));
+    let path = format!("/api/v1/witnesses/{}/replays", segment(&resolve(client, witness).await?));
     let answer = client.post(&path, &json!({ "subjects": substitutions })).await?;
     output.data(&answer, || {
         format!(
@@ -78,7 +108,8 @@ async fn replay(
 }
 
 async fn show(client: &Client, witness: &str, output: &Output) -> Result<Exit, CliError> {
-    let answer = client.get(&format!("/api/v1/witnesses/{}", segment(witness))).await?;
+    let answer =
+        client.get(&format!("/api/v1/witnesses/{}", segment(&resolve(client, witness).await?))).await?;
     output.data(&answer, || {
         let command = list(&answer["capsule"], "command");
         let command: Vec<&str> = command.iter().filter_map(Value::as_str).collect();
@@ -100,7 +131,8 @@ async fn show(client: &Client, witness: &str, output: &Output) -> Result<Exit, C
 }
 
 async fn export(client: &Client, witness: &str, file: &Path, output: &Output) -> Result<Exit, CliError> {
-    let answer = client.get(&format!("/api/v1/witnesses/{}", segment(witness))).await?;
+    let answer =
+        client.get(&format!("/api/v1/witnesses/{}", segment(&resolve(client, witness).await?))).await?;
     let capsule: Capsule = serde_json::from_value(answer["capsule"].clone())
         .map_err(|error| CliError::environment("the capsule cannot be read", &error))?;
     let folder = tempfile::tempdir().map_err(|error| CliError::environment("no temporary folder", &error))?;

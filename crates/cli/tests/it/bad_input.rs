@@ -28,6 +28,7 @@ fn unknown_names() {
     let nothing = format!("sha256:{}", "0".repeat(64));
     refused(&bench, 3, "unknown_statement", &["log", "prove", &nothing]);
     refused(&bench, 3, "unknown_witness", &["witness", "check", &nothing]);
+    refused(&bench, 3, "unknown_incident", &["witness", "check", "nope"]);
     refused(&bench, 3, "file_not_found", &["release", "create", "v", "--artifact", "missing"]);
     assert_eq!(bench.raw(&["frobnicate"]).status.code(), Some(2));
 }

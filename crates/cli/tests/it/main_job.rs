@@ -111,8 +111,9 @@ fn a_usage_message_is_no_evidence() {
     let usage = "#include <stdio.h>\nint main(void) { puts(\"usage: tool LIST\"); return 0; }\n";
     let usage = bench.compile("usage", usage, &[]).unwrap();
     let crash = text(&crash);
-    let recorded = bench.ok(&["witness", "record", "--incident", "CRASH-1", "--", &crash, "go"]);
-    bench.ok(&["witness", "check", recorded["witness"].as_str().unwrap(), "-n", "4"]);
+    let recorded =
+        bench.ok(&["witness", "record", "--incident", "CRASH-1", "--check", "4", "--", &crash, "go"]);
+    assert_eq!(recorded["check"]["admitted"], true, "{recorded}");
     bench.ok(&["release", "create", "usage", "--artifact", &format!("tool={}", usage.display())]);
     let verified = bench.call(&["verify", "usage"]);
     assert_eq!(verified.code, 4);
