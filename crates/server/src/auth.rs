@@ -37,7 +37,9 @@ impl FromRequestParts<App> for Caller {
         let token = bearer.or_else(|| session(parts).filter(|_| looks));
         match (&app.access, token) {
             (Access::Owner(tenant), None) => Ok(Self(Principal::owner(tenant.clone()))),
-            (Access::Owner(tenant), Some(_)) if bearer.is_none() => Ok(Self(Principal::owner(tenant.clone()))),
+            (Access::Owner(tenant), Some(_)) if bearer.is_none() => {
+                Ok(Self(Principal::owner(tenant.clone())))
+            }
             (_, Some(token)) => Ok(Self(app.tokens.authenticate(token.trim(), Timestamp::now()).await?)),
             (Access::Tokens, None) => Err(Problem::unauthenticated()),
         }

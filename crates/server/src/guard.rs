@@ -78,7 +78,8 @@ fn is_loopback(host: &str) -> bool {
 /// Gives the framework's own rejections the form that every error has.
 async fn as_problem(response: Response) -> Response {
     let status = response.status();
-    let plain = response.headers().get(CONTENT_TYPE).is_none_or(|kind| kind.as_bytes().starts_with(b"text/plain"));
+    let plain =
+        response.headers().get(CONTENT_TYPE).is_none_or(|kind| kind.as_bytes().starts_with(b"text/plain"));
     if !(status.is_client_error() || status.is_server_error()) || !plain {
         return response;
     }
@@ -88,7 +89,8 @@ async fn as_problem(response: Response) -> Response {
 
 /// Gives a page its entity tag; 304 where the reader has it already.
 async fn tagged(response: Response, known: Option<&HeaderValue>) -> Response {
-    let html = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+    let html =
+        response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
     if !html || response.status() != StatusCode::OK {
         return response;
     }
@@ -131,7 +133,9 @@ mod tests {
         for host in ["localhost", "LOCALHOST:7878", "127.0.0.1:7878", "127.9.9.9", "[::1]:80", "[::1]"] {
             assert!(is_loopback(host), "{host}");
         }
-        for host in ["example.org", "localhost.example.org:7878", "10.0.0.1:7878", "127.0.0.1.example.org", ""] {
+        for host in
+            ["example.org", "localhost.example.org:7878", "10.0.0.1:7878", "127.0.0.1.example.org", ""]
+        {
             assert!(!is_loopback(host), "{host}");
         }
     }

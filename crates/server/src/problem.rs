@@ -74,8 +74,15 @@ impl Problem {
     }
 
     pub(crate) fn unauthenticated() -> Self {
-        let hint = "send `Authorization: Bearer <token>`; `assay token new` on the server's machine makes one";
-        Self::text(StatusCode::UNAUTHORIZED, "token_missing", Category::Denied, "the request has no token", hint)
+        let hint =
+            "send `Authorization: Bearer <token>`; `assay token new` on the server's machine makes one";
+        Self::text(
+            StatusCode::UNAUTHORIZED,
+            "token_missing",
+            Category::Denied,
+            "the request has no token",
+            hint,
+        )
     }
 
     pub(crate) fn not_found(what: &str) -> Self {
@@ -154,13 +161,23 @@ impl From<AccessError> for Problem {
                 let hint = "it may be revoked or past its time; `assay token list` shows";
                 Self::new(StatusCode::UNAUTHORIZED, "token_refused", Category::Denied, &error, hint)
             }
-            AccessError::UnknownToken { .. } => {
-                Self::new(StatusCode::NOT_FOUND, "unknown_token", Category::Input, &error, "see `assay token list`")
+            AccessError::UnknownToken { .. } => Self::new(
+                StatusCode::NOT_FOUND,
+                "unknown_token",
+                Category::Input,
+                &error,
+                "see `assay token list`",
+            ),
+            AccessError::Life { .. } => {
+                Self::new(StatusCode::BAD_REQUEST, "token_life", Category::Input, &error, "")
             }
-            AccessError::Life { .. } => Self::new(StatusCode::BAD_REQUEST, "token_life", Category::Input, &error, ""),
-            AccessError::Randomness { .. } => {
-                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "no_randomness", Category::Environment, &error, "")
-            }
+            AccessError::Randomness { .. } => Self::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "no_randomness",
+                Category::Environment,
+                &error,
+                "",
+            ),
         }
     }
 }
@@ -178,7 +195,13 @@ impl From<StoreError> for Problem {
             }
             _ => {
                 let hint = "check the disk and the database; nothing that was acknowledged is lost";
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_failed", Category::Environment, &error, hint)
+                Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "store_failed",
+                    Category::Environment,
+                    &error,
+                    hint,
+                )
             }
         }
     }
@@ -217,7 +240,13 @@ impl From<NotaryError> for Problem {
                 let hint = "`assay log verify` tells what does not hold";
                 Self::new(StatusCode::CONFLICT, "trust_broken", Category::Trust, &error, hint)
             }
-            _ => Self::new(StatusCode::CONFLICT, "log_damaged", Category::Trust, &error, "`assay log verify` tells more"),
+            _ => Self::new(
+                StatusCode::CONFLICT,
+                "log_damaged",
+                Category::Trust,
+                &error,
+                "`assay log verify` tells more",
+            ),
         }
     }
 }
@@ -233,11 +262,23 @@ impl From<WitnessError> for Problem {
             }
             WitnessError::Refused(refusal) => {
                 let hint = refusal.remedy.clone();
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "host_refused", Category::Environment, &error, &hint)
+                Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "host_refused",
+                    Category::Environment,
+                    &error,
+                    &hint,
+                )
             }
             _ => {
                 let hint = "`assay doctor` checks what the runner needs";
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "runner_failed", Category::Environment, &error, hint)
+                Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "runner_failed",
+                    Category::Environment,
+                    &error,
+                    hint,
+                )
             }
         }
     }
@@ -254,7 +295,13 @@ impl From<VerifyError> for Problem {
             VerifyError::Witness(error) => error.into(),
             VerifyError::Host(ref refusal) => {
                 let hint = refusal.remedy.clone();
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "host_refused", Category::Environment, &error, &hint)
+                Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "host_refused",
+                    Category::Environment,
+                    &error,
+                    &hint,
+                )
             }
             VerifyError::UnknownIncident { .. } => {
                 input(StatusCode::NOT_FOUND, "unknown_incident", "see `assay incident list`")
@@ -269,18 +316,24 @@ impl From<VerifyError> for Problem {
                 let hint = "the command must show the incident under the runner; see what it showed with `assay witness record --dry-run`";
                 input(StatusCode::CONFLICT, "incident_not_shown", hint)
             }
-            VerifyError::IncidentExists { .. } => {
-                input(StatusCode::CONFLICT, "incident_exists", "an incident's definition never changes; choose another id")
-            }
+            VerifyError::IncidentExists { .. } => input(
+                StatusCode::CONFLICT,
+                "incident_exists",
+                "an incident's definition never changes; choose another id",
+            ),
             VerifyError::Artifact { .. } => input(StatusCode::BAD_REQUEST, "artifact_refused", ""),
             VerifyError::Stack(_) => {
                 let hint = "paste the whole report: a panic message, gdb's `bt`, a sanitizer's report";
                 input(StatusCode::BAD_REQUEST, "stack_refused", hint)
             }
             VerifyError::StackIndex(_) => input(StatusCode::BAD_REQUEST, "stack_index_refused", ""),
-            VerifyError::Stopped => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "stopped", Category::Environment, &error, "try again")
-            }
+            VerifyError::Stopped => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "stopped",
+                Category::Environment,
+                &error,
+                "try again",
+            ),
         }
     }
 }

@@ -15,7 +15,10 @@ pub fn schemas() -> BTreeMap<String, Value> {
         of::<assay_evidence::Statement>("statement", "An in-toto statement v1"),
         of::<assay_verify::MicroWitness>("micro-witness", "Predicate of stella.ops/microWitness@v1"),
         of::<assay_verify::ReplayVerdict>("replay-verdict", "Predicate of stella.ops/replayVerdict@v1"),
-        of::<assay_verify::StackFingerprint>("stack-fingerprint", "Predicate of stella.ops/stackFingerprint@v1"),
+        of::<assay_verify::StackFingerprint>(
+            "stack-fingerprint",
+            "Predicate of stella.ops/stackFingerprint@v1",
+        ),
         of::<assay_delta::DeltaProof>("delta-proof", "Predicate of stella.ops/deltaProof@v1"),
         of::<assay_control::StoredDecision>("gate-decision", "Predicate of stella.ops/gateDecision@v1"),
         of::<assay_ledger::Leaf>("leaf-v1", "A leaf of the log, version 1"),
@@ -23,7 +26,10 @@ pub fn schemas() -> BTreeMap<String, Value> {
         of::<assay_witness::Capsule>("capsule", "A micro-witness's capsule"),
         of::<assay_witness::RunReport>("run-report", "What one run showed"),
         of::<assay_gate::Policy>("policy", "A policy, written in TOML"),
-        of::<assay_verify::IncidentDefinition>("incident", "An incident's definition, written in TOML or JSON"),
+        of::<assay_verify::IncidentDefinition>(
+            "incident",
+            "An incident's definition, written in TOML or JSON",
+        ),
         of::<assay_control::NewRelease>("release", "A release to create"),
         of::<assay_control::Bundle>("evidence-bundle", "The evidence of a release, to hand over"),
         of::<crate::Problem>("problem", "An error of the API"),

@@ -29,8 +29,9 @@ fn commitments(vector: &Value) -> Vec<SubjectCommitment> {
     let secret: [u8; 32] = hex::decode(text(vector, "tenantSecret")).unwrap().try_into().unwrap();
     let secret = TenantSecret::new(secret);
     let subjects = vector["subjects"].as_array().unwrap().iter();
-    let mut commitments: Vec<_> =
-        subjects.map(|subject| secret.commit(&subject.as_str().unwrap().parse::<Sha256>().unwrap())).collect();
+    let mut commitments: Vec<_> = subjects
+        .map(|subject| secret.commit(&subject.as_str().unwrap().parse::<Sha256>().unwrap()))
+        .collect();
     commitments.sort();
     commitments
 }

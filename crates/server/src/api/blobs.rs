@@ -24,7 +24,11 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation {
         request: OCTETS,
         status: 201,
-        problems: &[problems::BYTES, problems::DIGEST, &[(400, "digest_mismatch"), (409, "stored_bytes_differ")]],
+        problems: &[
+            problems::BYTES,
+            problems::DIGEST,
+            &[(400, "digest_mismatch"), (409, "stored_bytes_differ")],
+        ],
         ..Operation::new("putBlob", Method::Put, PATH, "Store content under its digest", || {
             put(upload).layer(DefaultBodyLimit::max(MAX_BLOB_BYTES))
         })

@@ -29,18 +29,30 @@ pub(super) const OPERATIONS: &[Operation] = &[
             problems::JSON,
             &[(400, "incident_refused"), (400, "expectation_refused"), (409, "incident_exists")],
         ],
-        ..Operation::new("defineIncident", Method::Post, "/api/v1/incidents", "Define an incident", || post(define))
+        ..Operation::new("defineIncident", Method::Post, "/api/v1/incidents", "Define an incident", || {
+            post(define)
+        })
     },
     Operation {
         response: Body::json::<IncidentList>(),
-        ..Operation::new("listIncidents", Method::Get, "/api/v1/incidents", "All incidents with their witnesses", || {
-            get(list)
-        })
+        ..Operation::new(
+            "listIncidents",
+            Method::Get,
+            "/api/v1/incidents",
+            "All incidents with their witnesses",
+            || get(list),
+        )
     },
     Operation {
         response: Body::json::<IncidentSummary>(),
         problems: &[problems::INCIDENT],
-        ..Operation::new("getIncident", Method::Get, "/api/v1/incidents/{id}", "An incident by id or alias", || get(show))
+        ..Operation::new(
+            "getIncident",
+            Method::Get,
+            "/api/v1/incidents/{id}",
+            "An incident by id or alias",
+            || get(show),
+        )
     },
     Operation {
         response: Body::json::<IncidentHistory>(),

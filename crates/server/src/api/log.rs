@@ -26,7 +26,9 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation {
         response: Body::json::<LogHead>(),
         problems: &[problems::SIGNING, &[(404, "not_found")]],
-        ..Operation::new("publishLog", Method::Post, "/api/v1/log/publications", "Publish what waits", || post(publish))
+        ..Operation::new("publishLog", Method::Post, "/api/v1/log/publications", "Publish what waits", || {
+            post(publish)
+        })
     },
     Operation {
         response: Body::json::<LogReport>(),
@@ -53,9 +55,13 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation {
         response: Body::json::<StatementAnswer>(),
         problems: &[problems::STATEMENT, problems::LOG, problems::STORED],
-        ..Operation::new("getStatement", Method::Get, "/api/v1/statements/{digest}", "A statement, verified", || {
-            get(statement)
-        })
+        ..Operation::new(
+            "getStatement",
+            Method::Get,
+            "/api/v1/statements/{digest}",
+            "A statement, verified",
+            || get(statement),
+        )
     },
     Operation {
         response: Body::json::<SubjectStatements>(),

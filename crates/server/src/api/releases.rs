@@ -30,8 +30,17 @@ pub(super) const OPERATIONS: &[Operation] = &[
         request: Body::json::<NewRelease>(),
         status: 201,
         response: Body::json::<Release>(),
-        problems: &[problems::JSON, &[(400, "release_refused"), (409, "artifact_missing"), (409, "release_exists")]],
-        ..Operation::new("createRelease", Method::Post, "/api/v1/releases", "Create a release of uploaded artifacts", || post(create))
+        problems: &[
+            problems::JSON,
+            &[(400, "release_refused"), (409, "artifact_missing"), (409, "release_exists")],
+        ],
+        ..Operation::new(
+            "createRelease",
+            Method::Post,
+            "/api/v1/releases",
+            "Create a release of uploaded artifacts",
+            || post(create),
+        )
     },
     Operation {
         query: PAGE,
@@ -42,7 +51,13 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation {
         response: Body::json::<Release>(),
         problems: &[problems::RELEASE],
-        ..Operation::new("getRelease", Method::Get, "/api/v1/releases/{name}", "A release with its artifacts", || get(show))
+        ..Operation::new(
+            "getRelease",
+            Method::Get,
+            "/api/v1/releases/{name}",
+            "A release with its artifacts",
+            || get(show),
+        )
     },
     Operation {
         request: Body::json::<VerificationRequest>(),
@@ -55,32 +70,73 @@ pub(super) const OPERATIONS: &[Operation] = &[
             problems::RUNNER,
             &[(400, "policy_refused"), (400, "artifact_refused")],
         ],
-        ..Operation::new("verifyRelease", Method::Post, "/api/v1/releases/{name}/verifications", "Verify a release and decide", || post(verify))
+        ..Operation::new(
+            "verifyRelease",
+            Method::Post,
+            "/api/v1/releases/{name}/verifications",
+            "Verify a release and decide",
+            || post(verify),
+        )
     },
     Operation {
         response: Body::json::<DecisionList>(),
         problems: &[problems::RELEASE],
-        ..Operation::new("listDecisions", Method::Get, "/api/v1/releases/{name}/decisions", "The decisions of a release, newest first", || get(decisions))
+        ..Operation::new(
+            "listDecisions",
+            Method::Get,
+            "/api/v1/releases/{name}/decisions",
+            "The decisions of a release, newest first",
+            || get(decisions),
+        )
     },
     Operation {
         response: Body::json::<Bundle>(),
-        problems: &[problems::RELEASE, problems::LOG, problems::STORED, &[(409, "undecided"), (409, "not_included")]],
-        ..Operation::new("getEvidence", Method::Get, "/api/v1/releases/{name}/evidence", "The newest decision with all it stands on", || get(evidence))
+        problems: &[
+            problems::RELEASE,
+            problems::LOG,
+            problems::STORED,
+            &[(409, "undecided"), (409, "not_included")],
+        ],
+        ..Operation::new(
+            "getEvidence",
+            Method::Get,
+            "/api/v1/releases/{name}/evidence",
+            "The newest decision with all it stands on",
+            || get(evidence),
+        )
     },
     Operation {
         response: Body::json::<Decided>(),
         problems: &[problems::DECISION],
-        ..Operation::new("getDecision", Method::Get, "/api/v1/decisions/{id}", "A decision by id, statement or release", || get(decision))
+        ..Operation::new(
+            "getDecision",
+            Method::Get,
+            "/api/v1/decisions/{id}",
+            "A decision by id, statement or release",
+            || get(decision),
+        )
     },
     Operation {
         response: Body::json::<Explained>(),
         problems: &[problems::DECISION],
-        ..Operation::new("explainDecision", Method::Get, "/api/v1/decisions/{id}/explanation", "Each rule with the evidence it used", || get(explain))
+        ..Operation::new(
+            "explainDecision",
+            Method::Get,
+            "/api/v1/decisions/{id}/explanation",
+            "Each rule with the evidence it used",
+            || get(explain),
+        )
     },
     Operation {
         response: Body::json::<Replayed>(),
         problems: &[problems::DECISION, &[(400, "policy_refused")]],
-        ..Operation::new("replayDecision", Method::Post, "/api/v1/decisions/{id}/replays", "Make a decision again from what it keeps", || post(redecide))
+        ..Operation::new(
+            "replayDecision",
+            Method::Post,
+            "/api/v1/decisions/{id}/replays",
+            "Make a decision again from what it keeps",
+            || post(redecide),
+        )
     },
 ];
 
@@ -123,7 +179,8 @@ async fn list(
     Asked(page): Asked<Page>,
 ) -> Result<impl IntoResponse, Problem> {
     let limit = page.limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE);
-    let mut releases = app.control.releases(&principal, page.cursor.as_deref().unwrap_or(""), limit + 1).await?;
+    let mut releases =
+        app.control.releases(&principal, page.cursor.as_deref().unwrap_or(""), limit + 1).await?;
     let more = releases.len() > limit as usize;
     releases.truncate(limit as usize);
     let next_cursor = releases.last().filter(|_| more).map(|release| release.release.clone());

@@ -21,16 +21,30 @@ pub(super) const OPERATIONS: &[Operation] = &[
         status: 201,
         response: Body::json::<NewToken>(),
         problems: &[problems::JSON, &[(400, "token_life"), (500, "no_randomness")]],
-        ..Operation::new("createToken", Method::Post, "/api/v1/tokens", "Make a token (owner only)", || post(create))
+        ..Operation::new("createToken", Method::Post, "/api/v1/tokens", "Make a token (owner only)", || {
+            post(create)
+        })
     },
     Operation {
         response: Body::json::<TokenList>(),
-        ..Operation::new("listTokens", Method::Get, "/api/v1/tokens", "The tokens without their secrets (owner only)", || get(list))
+        ..Operation::new(
+            "listTokens",
+            Method::Get,
+            "/api/v1/tokens",
+            "The tokens without their secrets (owner only)",
+            || get(list),
+        )
     },
     Operation {
         status: 204,
         problems: &[&[(404, "unknown_token")]],
-        ..Operation::new("revokeToken", Method::Delete, "/api/v1/tokens/{id}", "End a token now (owner only)", || delete(revoke))
+        ..Operation::new(
+            "revokeToken",
+            Method::Delete,
+            "/api/v1/tokens/{id}",
+            "End a token now (owner only)",
+            || delete(revoke),
+        )
     },
 ];
 

@@ -28,26 +28,60 @@ pub(super) const OPERATIONS: &[Operation] = &[
             problems::INCIDENT,
             problems::SIGNING,
             problems::RUNNER,
-            &[(400, "capsule_refused"), (400, "unknown_role"), (404, "blob_missing"), (409, "incident_not_shown")],
+            &[
+                (400, "capsule_refused"),
+                (400, "unknown_role"),
+                (404, "blob_missing"),
+                (409, "incident_not_shown"),
+            ],
         ],
-        ..Operation::new("addWitness", Method::Post, "/api/v1/witnesses", "Take in a capsule whose files are uploaded", || post(add))
+        ..Operation::new(
+            "addWitness",
+            Method::Post,
+            "/api/v1/witnesses",
+            "Take in a capsule whose files are uploaded",
+            || post(add),
+        )
     },
     Operation {
         response: Body::json::<WitnessAnswer>(),
         problems: &[problems::WITNESS, problems::STORED],
-        ..Operation::new("getWitness", Method::Get, "/api/v1/witnesses/{id}", "A witness with its capsule", || get(show))
+        ..Operation::new(
+            "getWitness",
+            Method::Get,
+            "/api/v1/witnesses/{id}",
+            "A witness with its capsule",
+            || get(show),
+        )
     },
     Operation {
         request: Body::json::<CheckRequest>(),
         response: Body::json::<CheckOutcome>(),
         problems: &[problems::JSON, problems::WITNESS, problems::SIGNING, problems::RUNNER],
-        ..Operation::new("checkWitness", Method::Post, "/api/v1/witnesses/{id}/checks", "Replay a witness many times and compare", || post(check))
+        ..Operation::new(
+            "checkWitness",
+            Method::Post,
+            "/api/v1/witnesses/{id}/checks",
+            "Replay a witness many times and compare",
+            || post(check),
+        )
     },
     Operation {
         request: Body::json::<ReplayRequest>(),
         response: Body::json::<ReplayOutcome>(),
-        problems: &[problems::JSON, problems::WITNESS, problems::RUNNER, &[(400, "unknown_role"), (404, "blob_missing")]],
-        ..Operation::new("replayWitness", Method::Post, "/api/v1/witnesses/{id}/replays", "Replay a witness once", || post(replay))
+        problems: &[
+            problems::JSON,
+            problems::WITNESS,
+            problems::RUNNER,
+            &[(400, "unknown_role"), (404, "blob_missing")],
+        ],
+        ..Operation::new(
+            "replayWitness",
+            Method::Post,
+            "/api/v1/witnesses/{id}/replays",
+            "Replay a witness once",
+            || post(replay),
+        )
     },
 ];
 

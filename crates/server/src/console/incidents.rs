@@ -150,7 +150,11 @@ impl WitnessRow {
             statement: Digest::of(&info.statement),
             role: info.role.clone(),
             admitted: if info.admitted { Badge::good("admitted") } else { Badge::open("not admitted") },
-            layout: Badge::plain(if info.layout_sensitive { "layout-sensitive" } else { "layout-independent" }),
+            layout: Badge::plain(if info.layout_sensitive {
+                "layout-sensitive"
+            } else {
+                "layout-independent"
+            }),
             replays: info.replays,
             path: info.recorded_path.clone(),
             at: Moment::of(info.created_at),
@@ -218,7 +222,10 @@ pub(super) async fn show(
         undefined_behaviour: definition.facts.undefined_behaviour,
         expectations,
         witnesses: summary.witnesses.iter().map(WitnessRow::of).collect(),
-        stacks: stacks.iter().map(|report| stack(report.reason.clone(), &NormalisedStack::of(report))).collect(),
+        stacks: stacks
+            .iter()
+            .map(|report| stack(report.reason.clone(), &NormalisedStack::of(report)))
+            .collect(),
         verdicts: verdicts.iter().map(VerdictRow::of).collect(),
     })
 }

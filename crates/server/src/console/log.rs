@@ -23,7 +23,8 @@ struct LogPage {
 pub(super) async fn show(State(app): State<App>, Caller(principal): Caller) -> Result<Response, Problem> {
     principal.require(Permission::ReadEvidence)?;
     let head = log_head(&app, principal.tenant()).await?;
-    let badge = |head: &LogHead| if head.verified { Badge::good("verified") } else { Badge::open("not verified") };
+    let badge =
+        |head: &LogHead| if head.verified { Badge::good("verified") } else { Badge::open("not verified") };
     page(&LogPage {
         shell: Shell::new("Log", "log", &principal),
         tenant: principal.tenant().to_string(),

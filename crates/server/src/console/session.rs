@@ -1,7 +1,7 @@
 //! A browser's token, kept in a cookie that only ever looks.
 
-use assay_evidence::Timestamp;
 use askama::Template;
+use assay_evidence::Timestamp;
 use axum::extract::{Query, State};
 use axum::http::header::{LOCATION, SET_COOKIE};
 use axum::http::{HeaderMap, StatusCode, Uri};
@@ -35,9 +35,16 @@ pub(super) async fn form() -> Result<Response, Problem> {
     page(&SessionPage { shell: Shell::outside("Sign in") })
 }
 
-pub(super) async fn begin(State(app): State<App>, headers: HeaderMap, Raw(body): Raw) -> Result<Response, Problem> {
-    let refuse = || Problem::bad_request("form_refused", "the form has no token", "paste a token of `assay token new`");
-    let text = std::str::from_utf8(&body).ok().filter(|text| text.len() <= MAX_FORM_BYTES).ok_or_else(refuse)?;
+pub(super) async fn begin(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Raw(body): Raw,
+) -> Result<Response, Problem> {
+    let refuse = || {
+        Problem::bad_request("form_refused", "the form has no token", "paste a token of `assay token new`")
+    };
+    let text =
+        std::str::from_utf8(&body).ok().filter(|text| text.len() <= MAX_FORM_BYTES).ok_or_else(refuse)?;
     let uri: Uri = format!("/session?{text}").parse().map_err(|_| refuse())?;
     let Query(Form { token }) = Query::try_from_uri(&uri).map_err(|_| refuse())?;
     let token = token.trim();
@@ -53,6 +60,7 @@ pub(super) async fn end(headers: HeaderMap) -> Response {
 fn with_cookie(headers: &HeaderMap, token: &str, seconds: u32) -> Response {
     let secure = headers.get("x-forwarded-proto").is_some_and(|scheme| scheme.as_bytes() == b"https");
     let secure = if secure { "; Secure" } else { "" };
-    let cookie = format!("{SESSION_COOKIE}={token}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}");
+    let cookie =
+        format!("{SESSION_COOKIE}={token}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}");
     (StatusCode::SEE_OTHER, [(LOCATION, "/".to_owned()), (SET_COOKIE, cookie)]).into_response()
 }

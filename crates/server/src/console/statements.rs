@@ -47,7 +47,8 @@ pub(super) async fn show(
     let statement = accepted.statement;
     let predicate = predicate_name(&statement.predicate_type);
     let incident = statement.predicate.get("incident").and_then(Value::as_str);
-    let subject = |subject: &assay_evidence::Subject| Some((subject.name.clone(), Digest::of(&subject.sha256()?)));
+    let subject =
+        |subject: &assay_evidence::Subject| Some((subject.name.clone(), Digest::of(&subject.sha256()?)));
     let (text, cut) = pretty(&statement);
     page(&StatementPage {
         shell: Shell::new(format!("{predicate} {}", Digest::of(&digest).short), "log", &principal),

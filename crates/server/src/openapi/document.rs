@@ -57,9 +57,9 @@ fn describe(operation: &Operation, generator: &mut SchemaGenerator, problem: &Va
         "tags": [tag(operation.path)],
         "responses": responses(operation, generator, problem),
     });
-    let in_path = operation.path_parameters().map(|name| {
-        json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } })
-    });
+    let in_path = operation
+        .path_parameters()
+        .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }));
     let in_query = operation.query.iter().map(|Parameter { name, summary, kind }| {
         json!({ "name": name, "in": "query", "description": summary, "schema": { "type": kind } })
     });
@@ -115,5 +115,8 @@ fn responses(operation: &Operation, generator: &mut SchemaGenerator, problem: &V
 }
 
 fn reason(status: u16) -> &'static str {
-    axum::http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or("Answer")
+    axum::http::StatusCode::from_u16(status)
+        .ok()
+        .and_then(|status| status.canonical_reason())
+        .unwrap_or("Answer")
 }

@@ -130,7 +130,8 @@ pub(crate) mod problems {
     /// Stored bytes, read and compared.
     pub const STORED: &[ProblemCode] = &[(404, "blob_missing"), (409, "stored_bytes_differ")];
     /// Signing and publishing.
-    pub const SIGNING: &[ProblemCode] = &[(409, "no_signing_key"), (409, "trust_broken"), (409, "log_damaged")];
+    pub const SIGNING: &[ProblemCode] =
+        &[(409, "no_signing_key"), (409, "trust_broken"), (409, "log_damaged")];
     /// The log, read.
     pub const LOG: &[ProblemCode] = &[(409, "trust_broken"), (409, "log_damaged")];
     /// Something running on this host.

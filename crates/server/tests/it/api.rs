@@ -37,7 +37,8 @@ async fn malformed_requests_are_refused_by_code() {
     let answer = lab.send("POST", "/api/v1/releases", &[], twice).await;
     assert_eq!(answer.problem(), (400, "json_refused".to_owned()));
     assert!(answer.json()["hint"].as_str().unwrap().contains("duplicate keys"));
-    for body in [&b"{\"release\":\"a\",\"artifacts\":[],\"extra\":1}"[..], b"\xff", b"", b"9007199254740993"] {
+    for body in [&b"{\"release\":\"a\",\"artifacts\":[],\"extra\":1}"[..], b"\xff", b"", b"9007199254740993"]
+    {
         let answer = lab.send("POST", "/api/v1/releases", &[], body.to_vec()).await;
         assert_eq!(answer.problem(), (400, "json_refused".to_owned()));
     }

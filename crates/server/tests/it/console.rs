@@ -46,13 +46,18 @@ async fn every_page_is_there_hardened_and_without_script() {
         assert_eq!(page.header("referrer-policy"), "no-referrer");
         let text = page.text();
         assert!(!text.contains("<script"), "{path}");
-        assert!(!text.contains("style=\"") && !text.contains(" onclick"), "{path}: the policy forbids inline style");
+        assert!(
+            !text.contains("style=\"") && !text.contains(" onclick"),
+            "{path}: the policy forbids inline style"
+        );
         assert!(!text.contains("href=\"javascript:"), "{path}");
         for landmark in ["<html lang=\"en\">", "<main id=\"content\"", "<nav aria-label=\"Main\">", "<h1>"] {
             assert!(text.contains(landmark), "{path}: {landmark}");
         }
         assert_eq!(text.matches("<table").count(), text.matches("<caption").count(), "{path}");
-        let again = lab.send("GET", &path, &[("accept", "text/html"), ("if-none-match", page.header("etag"))], vec![]).await;
+        let again = lab
+            .send("GET", &path, &[("accept", "text/html"), ("if-none-match", page.header("etag"))], vec![])
+            .await;
         assert_eq!((again.status, again.body.len()), (304, 0), "{path}");
     }
     assert!(lab.page("/incidents").await.text().contains("&#60;script&#62;"));
@@ -82,7 +87,14 @@ async fn evidence_is_one_link_from_the_decision() {
 #[tokio::test]
 async fn problems_are_pages_for_people_and_json_for_programs() {
     let lab = Lab::owner().await;
-    for path in ["/nowhere", "/releases/none", "/decisions/none", "/statements/x", "/incidents/%3Cscript%3E", "/releases/%FF"] {
+    for path in [
+        "/nowhere",
+        "/releases/none",
+        "/decisions/none",
+        "/statements/x",
+        "/incidents/%3Cscript%3E",
+        "/releases/%FF",
+    ] {
         let page = lab.page(path).await;
         assert!((400..500).contains(&page.status), "{path}");
         assert_eq!(page.header("content-type"), "text/html; charset=utf-8", "{path}");
@@ -114,7 +126,9 @@ async fn lists_go_page_by_page() {
         let incident = json!({ "id": format!("X-{n:02}"), "role": "app" });
         assert_eq!(lab.post("/api/v1/incidents", &incident).await.status, 201);
     }
-    for (first, next, last) in [("/", "/?after=app-24", "app-26"), ("/incidents", "/incidents?after=X-24", "X-26")] {
+    for (first, next, last) in
+        [("/", "/?after=app-24", "app-26"), ("/incidents", "/incidents?after=X-24", "X-26")]
+    {
         let page = lab.page(first).await.text();
         assert!(page.contains(&format!("href=\"{next}\"")) && !page.contains(last), "{first}");
         let page = lab.page(next).await.text();

@@ -30,7 +30,10 @@ fn the_committed_schemas_are_current() {
     }
     for entry in std::fs::read_dir(root().join("schemas")).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        assert!(!name.ends_with(".schema.json") || schemas.contains_key(&name), "schemas/{name} belongs to no type");
+        assert!(
+            !name.ends_with(".schema.json") || schemas.contains_key(&name),
+            "schemas/{name} belongs to no type"
+        );
     }
 }
 
@@ -42,7 +45,8 @@ fn every_reference_leads_somewhere_and_every_operation_has_its_own_id() {
     for reference in references {
         assert!(document.pointer(&reference[1..]).is_some(), "{reference}");
     }
-    let operations = document["paths"].as_object().unwrap().values().flat_map(|item| item.as_object().unwrap().values());
+    let operations =
+        document["paths"].as_object().unwrap().values().flat_map(|item| item.as_object().unwrap().values());
     let mut ids: Vec<&str> = operations.map(|operation| operation["operationId"].as_str().unwrap()).collect();
     let all = ids.len();
     ids.sort_unstable();
@@ -191,7 +195,10 @@ async fn what_the_server_gives_out_fits_its_schemas() {
     let answer = lab.get(&format!("/api/v1/statements/{statement}")).await.json();
     assert_sample("statement.schema.json", &answer["statement"]);
     assert_sample("gate-decision.schema.json", &answer["statement"]["predicate"]);
-    assert_sample("inclusion-proof.schema.json", &lab.get(&format!("/api/v1/log/proofs/{statement}")).await.json());
+    assert_sample(
+        "inclusion-proof.schema.json",
+        &lab.get(&format!("/api/v1/log/proofs/{statement}")).await.json(),
+    );
     assert_sample("evidence-bundle.schema.json", &lab.get("/api/v1/releases/app-1.0/evidence").await.json());
     assert_sample("problem.schema.json", &lab.get("/api/v1/releases/none").await.json());
 }

@@ -2,9 +2,9 @@
 
 use std::sync::LazyLock;
 
+use assay_access::Principal;
 use assay_access::Scope;
 use assay_evidence::{PrivateKey, Sha256, TenantId, Timestamp};
-use assay_access::Principal;
 use assay_server::{Access, App, openapi, router};
 use assay_store::Locations;
 use axum::Router;
@@ -127,8 +127,10 @@ impl Lab {
 fn described(method: &str, path: &str, answer: &Answer) {
     let path = path.split('?').next().unwrap();
     let paths = DOCUMENT["paths"].as_object().unwrap();
-    let Some(operation) =
-        paths.iter().filter(|(template, _)| fits(template, path)).find_map(|(_, item)| item.get(method.to_lowercase()))
+    let Some(operation) = paths
+        .iter()
+        .filter(|(template, _)| fits(template, path))
+        .find_map(|(_, item)| item.get(method.to_lowercase()))
     else {
         return;
     };
@@ -137,7 +139,12 @@ fn described(method: &str, path: &str, answer: &Answer) {
     if html || answer.status == 304 {
         return;
     }
-    assert!(!described.is_null(), "{method} {path} answers {}, which is not described: {}", answer.status, answer.text());
+    assert!(
+        !described.is_null(),
+        "{method} {path} answers {}, which is not described: {}",
+        answer.status,
+        answer.text()
+    );
     if method == "HEAD" {
         return;
     }
@@ -154,5 +161,8 @@ fn described(method: &str, path: &str, answer: &Answer) {
 pub fn fits(template: &str, path: &str) -> bool {
     let (template, path): (Vec<&str>, Vec<&str>) = (template.split('/').collect(), path.split('/').collect());
     template.len() == path.len()
-        && template.iter().zip(path).all(|(part, text)| part.starts_with('{') && !text.is_empty() || *part == text)
+        && template
+            .iter()
+            .zip(path)
+            .all(|(part, text)| part.starts_with('{') && !text.is_empty() || *part == text)
 }

@@ -4,8 +4,18 @@
 use serde_json::{Map, Value};
 
 /// Keywords that say nothing about an instance.
-const NOTES: [&str; 10] =
-    ["$schema", "$id", "$defs", "title", "description", "default", "format", "examples", "deprecated", "writeOnly"];
+const NOTES: [&str; 10] = [
+    "$schema",
+    "$id",
+    "$defs",
+    "title",
+    "description",
+    "default",
+    "format",
+    "examples",
+    "deprecated",
+    "writeOnly",
+];
 
 pub fn assert_valid(root: &Value, schema: &Value, instance: &Value) {
     if let Err(error) = check(root, schema, instance, "") {
@@ -37,7 +47,8 @@ fn keyword_holds(
     instance: &Value,
     at: &str,
 ) -> Result<(), String> {
-    let no = |holds: bool| if holds { Ok(()) } else { Err(format!("{at}: {instance} breaks {keyword} {value}")) };
+    let no =
+        |holds: bool| if holds { Ok(()) } else { Err(format!("{at}: {instance} breaks {keyword} {value}")) };
     match keyword {
         keyword if NOTES.contains(&keyword) => Ok(()),
         "$ref" => {
@@ -53,30 +64,39 @@ fn keyword_holds(
         "enum" => no(value.as_array().unwrap().contains(instance)),
         "minimum" => no(instance.as_f64().is_none_or(|number| number >= value.as_f64().unwrap())),
         "maximum" => no(instance.as_f64().is_none_or(|number| number <= value.as_f64().unwrap())),
-        "minItems" => no(instance.as_array().is_none_or(|items| items.len() as u64 >= value.as_u64().unwrap())),
-        "maxItems" => no(instance.as_array().is_none_or(|items| items.len() as u64 <= value.as_u64().unwrap())),
+        "minItems" => {
+            no(instance.as_array().is_none_or(|items| items.len() as u64 >= value.as_u64().unwrap()))
+        }
+        "maxItems" => {
+            no(instance.as_array().is_none_or(|items| items.len() as u64 <= value.as_u64().unwrap()))
+        }
         "uniqueItems" => no(instance.as_array().is_none_or(|items| {
             items.iter().enumerate().all(|(index, item)| !items[..index].contains(item))
         })),
         "pattern" => no(instance.as_str().is_none_or(|text| matches_pattern(value.as_str().unwrap(), text))),
         "required" => {
             let Some(object) = instance.as_object() else { return Ok(()) };
-            let missing = value.as_array().unwrap().iter().find(|key| !object.contains_key(key.as_str().unwrap()));
+            let missing =
+                value.as_array().unwrap().iter().find(|key| !object.contains_key(key.as_str().unwrap()));
             missing.map_or(Ok(()), |key| Err(format!("{at}: {key} is missing")))
         }
         "properties" => {
             let Some(object) = instance.as_object() else { return Ok(()) };
             let known = value.as_object().unwrap().iter();
-            let mut present = known.filter_map(|(key, schema)| object.get(key).map(|value| (key, schema, value)));
+            let mut present =
+                known.filter_map(|(key, schema)| object.get(key).map(|value| (key, schema, value)));
             present.try_for_each(|(key, schema, value)| check(root, schema, value, &format!("{at}/{key}")))
         }
         "additionalProperties" => {
             let Some(object) = instance.as_object() else { return Ok(()) };
             let named = siblings.get("properties").and_then(Value::as_object);
-            let mut others = object.iter().filter(|(key, _)| named.is_none_or(|named| !named.contains_key(*key)));
+            let mut others =
+                object.iter().filter(|(key, _)| named.is_none_or(|named| !named.contains_key(*key)));
             others.try_for_each(|(key, item)| check(root, value, item, &format!("{at}/{key}")))
         }
-        "items" => instance.as_array().into_iter().flatten().try_for_each(|item| check(root, value, item, at)),
+        "items" => {
+            instance.as_array().into_iter().flatten().try_for_each(|item| check(root, value, item, at))
+        }
         "prefixItems" => {
             let pairs = value.as_array().unwrap().iter().zip(instance.as_array().into_iter().flatten());
             pairs.into_iter().try_for_each(|(schema, item)| check(root, schema, item, at))
@@ -109,9 +129,11 @@ fn matches_pattern(pattern: &str, text: &str) -> bool {
     match pattern {
         "^sha256:[0-9a-f]{64}$" => text.parse::<assay_evidence::Sha256>().is_ok(),
         other => {
-            let hexadecimal = other == "^0x[0-9a-f]{1,16}$" && text.strip_prefix("0x").is_some_and(|digits| {
-                (1..=16).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-            });
+            let hexadecimal = other == "^0x[0-9a-f]{1,16}$"
+                && text.strip_prefix("0x").is_some_and(|digits| {
+                    (1..=16).contains(&digits.len())
+                        && digits.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+                });
             assert!(other == "^0x[0-9a-f]{1,16}$", "the pattern {other} is not known to this validator");
             hexadecimal
         }
