@@ -279,6 +279,7 @@ async fn tile(
     Ok((headers, bytes).into_response())
 }
 
+#[expect(clippy::result_large_err, reason = "the handlers' own error type")]
 fn own_log(principal: &Principal, tenant: &str, path: &str) -> Result<BlobKey, Problem> {
     principal.require(Permission::ReadEvidence)?;
     if principal.tenant().as_str() != tenant {

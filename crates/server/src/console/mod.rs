@@ -41,6 +41,7 @@ pub(crate) fn routes() -> Router<App> {
 }
 
 /// A rendered page.
+#[expect(clippy::result_large_err, reason = "the handlers' own error type")]
 fn page(template: &impl Template) -> Result<Response, Problem> {
     let text = template.render().map_err(|error| {
         let detail = format!("the page cannot be written: {error}");

@@ -31,7 +31,7 @@ struct StatementPage {
     key_id: String,
     incident: Option<(String, String)>,
     subjects: Vec<(String, Digest)>,
-    stands_on: Vec<(String, Digest)>,
+    stands_on: Vec<(&'static str, Vec<Digest>)>,
     text: String,
     cut: bool,
 }
@@ -80,7 +80,7 @@ fn pretty(statement: &Statement) -> (String, bool) {
 }
 
 /// The statements that a predicate names, by field.
-fn references(predicate: &Value) -> Vec<(String, Digest)> {
+fn references(predicate: &Value) -> Vec<(&'static str, Vec<Digest>)> {
     let mut found = Vec::new();
     for field in REFERENCES {
         let values = match predicate.get(field) {
@@ -89,7 +89,10 @@ fn references(predicate: &Value) -> Vec<(String, Digest)> {
             None => &[],
         };
         let digests = values.iter().filter_map(|value| value.as_str()?.parse::<Sha256>().ok());
-        found.extend(digests.map(|digest| (field.to_owned(), Digest::of(&digest))));
+        let digests: Vec<Digest> = digests.map(|digest| Digest::of(&digest)).collect();
+        if !digests.is_empty() {
+            found.push((field, digests));
+        }
     }
     found
 }
