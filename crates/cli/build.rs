@@ -11,7 +11,6 @@ fn main() {
     let dirty = git(&["status", "--porcelain", "--untracked-files=no"]).is_some_and(|text| !text.is_empty());
     let mark = if dirty { "+changes" } else { "" };
     // Cargo reads this from standard output.
-    #[expect(clippy::print_stdout, reason = "a build script speaks to cargo on stdout")]
     {
         println!("cargo:rustc-env=ASSAY_VERSION={} ({commit}{mark})", env!("CARGO_PKG_VERSION"));
         if let Some(head) = git(&["rev-parse", "--git-path", "HEAD"]) {

@@ -1,4 +1,5 @@
 //! Tokens over a real store.
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, missing_docs, reason = "tests")]
 
 use assay_access::{AccessError, MAX_TOKEN_DAYS, MIGRATIONS, Permission, Principal, Scope, Tokens};
 use assay_evidence::{Sha256, TenantId, Timestamp};

@@ -1,4 +1,5 @@
 //! Tests of the reader against real binaries, an independent tool and hostile bytes.
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, missing_docs, reason = "tests")]
 #![expect(
     clippy::unwrap_used,
     clippy::print_stderr,

@@ -1,5 +1,5 @@
 //! The program as a user calls it: the main job on a crashing C program, and bad input.
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, missing_docs, reason = "tests")]
 
 mod bad_input;
 mod main_job;

@@ -1,4 +1,5 @@
 //! The gate's three values, its refusals, and that it repeats itself.
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, missing_docs, reason = "tests")]
 
 use assay_evidence::{Sha256, Timestamp};
 use assay_gate::{Artifact, Evidence, EvidenceItem, Mode, Policy, PolicyError, Ruling, Verdict, evaluate};

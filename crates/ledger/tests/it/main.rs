@@ -1,4 +1,5 @@
 //! The tree against published vectors and against the definition of RFC 6962 written out plainly.
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, missing_docs, reason = "tests")]
 
 mod golden;
 

@@ -1,4 +1,5 @@
 //! The write path of evidence under crashes, races, restored databases and tampering.
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, missing_docs, reason = "tests")]
 
 mod crash;
 mod races;

@@ -1,4 +1,5 @@
 //! One suite for every combination of database and blob store, and what happens when one of them fails.
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, missing_docs, reason = "tests")]
 
 mod blobs;
 mod faults;
