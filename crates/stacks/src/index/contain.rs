@@ -15,8 +15,8 @@ const MAX_PAIRS: usize = 48;
 const ENTRY: f64 = 0.3;
 const STANDARD: f64 = 0.25;
 const OUTSIDE: f64 = 0.15;
-/// How fast a frame's weight falls with depth.
-const DEPTH: f64 = 0.6;
+/// How deep the outermost frame lies that can be the top of what is contained.
+const TOP: u32 = 2;
 /// From a strength of 0 to 1 to a score: 0.4 is where a match becomes likely.
 const SLOPE: f64 = 6.5;
 const OFFSET: f64 = -2.6;
@@ -49,12 +49,19 @@ impl<B: AsRef<[u8]>> Index<B> {
             _ => return None,
         };
         let (plain, other) = if known_is_plain { (known, slots) } else { (slots, known) };
+        let near = |&(q, c, _): &(usize, usize, usize)| {
+            let slot = plain.get(if known_is_plain { c } else { q });
+            slot.is_some_and(|slot| slot.depth <= TOP && !slot.standard)
+        };
+        if !pairs.iter().any(near) {
+            return None;
+        }
         let recursive = plain.iter().any(|slot| slot.repeated);
         let weights: Vec<f64> = (0..plain.len())
             .map(|at| {
                 let name = if known_is_plain { self.token_text(plain[at].tokens[0]) } else { key(trace, at) };
                 let slot = &plain[at];
-                (1.0 + f64::from(slot.depth)).powf(-DEPTH)
+                self.depths.get(slot.depth as usize).copied().unwrap_or(0.0)
                     * if slot.standard { STANDARD } else { 1.0 }
                     * if is_entry(name) { ENTRY } else { 1.0 }
                     * if recursive && !slot.repeated { OUTSIDE } else { 1.0 }
