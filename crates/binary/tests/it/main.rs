@@ -1,10 +1,5 @@
 //! Tests of the reader against real binaries, an independent tool and hostile bytes.
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, missing_docs, reason = "tests")]
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    reason = "a test fails by panicking and says what it skips"
-)]
 
 mod basics;
 mod hostile;

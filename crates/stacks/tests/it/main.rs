@@ -1,8 +1,6 @@
 //! The crate against real reports and short texts of its own.
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, missing_docs, reason = "tests")]
 
-#![expect(clippy::print_stdout, reason = "tests print what they counted and why they skipped")]
-
 mod captured;
 mod formats;
 mod real;

@@ -47,7 +47,8 @@ pub async fn no_update_is_lost(store: &Store) {
 
 /// Negative zero is left out: SQLite keeps it as zero, so nothing may depend on its sign.
 pub async fn values_round_trip(store: &Store) {
-    let rows: [(i64, Option<i64>, Option<&str>, &[u8], f64); 4] = [
+    type Values<'a> = (i64, Option<i64>, Option<&'a str>, &'a [u8], f64);
+    let rows: [Values<'_>; 4] = [
         (1, Some(i64::MIN), Some(""), b"", 0.1),
         (2, Some(i64::MAX), Some("\u{1f980} 'quoted' \u{e9}"), b"\0a\0\xff", -1.5),
         (3, None, None, &[0; 300], f64::MAX),

@@ -42,7 +42,12 @@ fn executed_functions_are_those_that_the_source_calls() {
         let entries = all.iter().map(|(address, _)| Address(*address)).collect();
         let path = program.canonicalize().unwrap().to_str().unwrap().to_owned();
         for layout in [Layout::Fixed, Layout::Elsewhere(1)] {
-            let plan = CoveragePlan { path: path.clone(), entries: Vec::clone(&entries), traps: Vec::new() };
+            let plan = CoveragePlan {
+                path: path.clone(),
+                entries: Vec::clone(&entries),
+                traps: Vec::new(),
+                watch: Vec::new(),
+            };
             let request = ReplayRequest { coverage: vec![plan], layout, ..ReplayRequest::default() };
             let report = lab.replay_as(&recording, &request);
             assert_exited(&report);
@@ -70,7 +75,7 @@ fn code_outside_known_functions_is_seen() {
     let traps =
         vec![at("leaf_called")..at("leaf_called") + 2, at("leaf_not_called")..at("leaf_not_called") + 2];
     let path = program.canonicalize().unwrap().to_str().unwrap().to_owned();
-    let plan = CoveragePlan { path, entries: vec![Address(at("main"))], traps };
+    let plan = CoveragePlan { path, entries: vec![Address(at("main"))], traps, watch: Vec::new() };
     let request = ReplayRequest { coverage: vec![plan], ..ReplayRequest::default() };
     let report = lab.replay_as(&recording, &request);
     assert_exited(&report);

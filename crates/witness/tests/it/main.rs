@@ -1,6 +1,5 @@
 //! The runner as its callers use it, on small real programs.
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, missing_docs, reason = "tests")]
-#![allow(clippy::print_stderr, reason = "skips are told by name")]
 
 mod archives;
 mod capsules;
