@@ -11,7 +11,7 @@ use crate::sql::{self, VerdictRow};
 use crate::{Verifier, VerifyResult};
 
 /// The most earlier runs that are tried.
-const MAX_SOURCES: usize = 4;
+const MAX_SOURCES: usize = 2;
 /// The most reasons that are kept.
 const MAX_REASONS: usize = 16;
 
