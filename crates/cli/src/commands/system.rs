@@ -19,9 +19,15 @@ pub(super) fn doctor(output: &Output) -> Result<Exit, CliError> {
         "profile": profile,
         "landlock": host.landlock_version(),
         "environment": host.environment_class(),
+        "lacking": host.lacking(),
     });
     output.data(&document, || {
-        format!("runner     ok\nprofile    {profile}\nlandlock   version {}\n", host.landlock_version())
+        let mut text =
+            format!("runner     ok\nprofile    {profile}\nlandlock   version {}\n", host.landlock_version());
+        if let Some(lacking) = host.lacking() {
+            text.push_str(&format!("lacking    {}\nremedy     {}\n", lacking.what, lacking.remedy));
+        }
+        text
     });
     Ok(Exit::Yes)
 }

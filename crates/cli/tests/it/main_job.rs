@@ -91,6 +91,8 @@ fn the_main_job_on_a_crashing_program() {
     let verified = bench.ok(&["evidence", "verify", "evidence.tar"]);
     assert_eq!((&verified["verified"], &verified["decision"]), (&true.into(), &"allow".into()));
 
+    tampered(&bench, "evidence.tar");
+
     let archive = text(&bench.path("capsule.tar"));
     bench.ok(&["witness", "export", witness, "-o", &archive]);
     let other = Bench::new();
@@ -100,6 +102,21 @@ fn the_main_job_on_a_crashing_program() {
     other.ok(&["incident", "define", &text(&definition)]);
     let imported = other.ok(&["witness", "import", &archive, "--incident", "CRASH-1"]);
     assert_eq!(imported["witness"], witness);
+}
+
+/// One changed byte in a signature breaks trust: exit 5.
+fn tampered(bench: &Bench, archive: &str) {
+    let mut bytes = std::fs::read(bench.path(archive)).unwrap();
+    // The checkpoint's signature stands behind its em dash in every proof; any of them will do.
+    let needle = b"\\u2014 assay.local/";
+    let plain = "\u{2014} assay.local/".as_bytes();
+    let find = |needle: &[u8]| bytes.windows(needle.len()).position(|window| window == needle);
+    let at = find(plain).or_else(|| find(needle)).unwrap();
+    let signature = at + bytes[at..].iter().position(|byte| *byte == b'=').unwrap() - 10;
+    bytes[signature] = if bytes[signature] == b'A' { b'B' } else { b'A' };
+    std::fs::write(bench.path("tampered.tar"), bytes).unwrap();
+    let answer = bench.call(&["evidence", "verify", "tampered.tar"]);
+    assert_eq!((answer.code, &answer.json["verified"]), (5, &false.into()), "{}", answer.json);
 }
 
 #[test]

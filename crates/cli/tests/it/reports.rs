@@ -61,3 +61,28 @@ fn the_server_says_where_it_listens_and_answers() {
     let open = bench.call(&["serve", "--listen", "0.0.0.0:0"]);
     assert_eq!((open.code, open.json["error"]["code"].as_str()), (3, Some("not_loopback")));
 }
+
+#[test]
+fn the_ci_snippet_decides_and_writes_both_reports() {
+    let bench = Bench::new();
+    std::fs::write(bench.path("i.toml"), "id = 'I-1'\nrole = 'r'\n[expect.vulnerable]\nexit = 1\n").unwrap();
+    bench.ok(&["incident", "define", "i.toml"]);
+    std::fs::write(bench.path("a file"), "x").unwrap();
+    let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/integrations/verify.sh");
+    let run = |release: &str| {
+        Command::new("sh")
+            .arg(&script)
+            .args([release, "tool=a file"])
+            .env("ASSAY", env!("CARGO_BIN_EXE_assay"))
+            .env("ASSAY_DATA", bench.path("data"))
+            .current_dir(bench.path(""))
+            .output()
+            .unwrap()
+    };
+    let pending = run("v1");
+    assert_eq!(pending.status.code(), Some(4), "{}", String::from_utf8_lossy(&pending.stderr));
+    assert!(std::fs::read_to_string(bench.path("assay-junit.xml")).unwrap().contains("no_witness"));
+    let sarif: Value = serde_json::from_slice(&std::fs::read(bench.path("assay.sarif")).unwrap()).unwrap();
+    assert_eq!(sarif["runs"][0]["properties"]["release"], "v1");
+    assert_eq!(run("not/a/name").status.code(), Some(3));
+}

@@ -33,6 +33,7 @@ pub struct Host {
     profile: Profile,
     landlock: u32,
     class: EnvironmentClass,
+    lacking: Option<Refusal>,
 }
 
 impl Host {
@@ -49,14 +50,19 @@ impl Host {
     /// # Errors
     /// What is missing and how to get it.
     pub fn probe_with(kernel: &dyn Kernel) -> Result<Self, Refusal> {
-        let (profile, landlock) = refusal::judge(kernel)?;
+        let refusal::Judged { profile, landlock, lacking } = refusal::judge(kernel)?;
         let class = EnvironmentClass::of_this_machine(profile.clone());
-        Ok(Self { profile, landlock, class })
+        Ok(Self { profile, landlock, class, lacking })
     }
 
     /// How closed the sandbox is.
     pub fn profile(&self) -> &Profile {
         &self.profile
+    }
+
+    /// Why the profile is not [`Profile::Full`], and the remedy.
+    pub fn lacking(&self) -> Option<&Refusal> {
+        self.lacking.as_ref()
     }
 
     /// The kernel's Landlock interface version; 0 without Landlock.

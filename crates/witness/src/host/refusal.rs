@@ -21,11 +21,11 @@ pub enum RefusalCode {
     YamaPtraceScope,
     /// Something else (a container's filter) refuses ptrace.
     PtraceRefused,
-    /// Ubuntu's AppArmor rule against unprivileged user namespaces, and no Landlock to fall back on.
+    /// Ubuntu's AppArmor rule against unprivileged user namespaces.
     ApparmorUserns,
-    /// `user.max_user_namespaces` is 0, and no Landlock to fall back on.
+    /// `user.max_user_namespaces` is 0.
     UsernsLimit,
-    /// A container's filter refuses namespaces, and no Landlock to fall back on.
+    /// A container's filter refuses namespaces.
     NamespacesRefused,
 }
 
@@ -51,16 +51,27 @@ impl Refusal {
 /// The oldest kernel with every call that the runner needs.
 const OLDEST_KERNEL: (u32, u32) = (5, 13);
 
-pub(super) fn judge(kernel: &dyn Kernel) -> Result<(Profile, u32), Refusal> {
+/// What a host allows, and why not everything.
+pub(super) struct Judged {
+    pub profile: Profile,
+    pub landlock: u32,
+    pub lacking: Option<Refusal>,
+}
+
+pub(super) fn judge(kernel: &dyn Kernel) -> Result<Judged, Refusal> {
     judge_platform(kernel)?;
     judge_ptrace(kernel)?;
     let landlock = kernel.landlock_version();
     match kernel.try_namespaces() {
-        Tried::Works => Ok((Profile::Full, landlock)),
-        Tried::Refused { .. } if landlock > 0 => {
-            Ok((Profile::Reduced { name: REDUCED_NO_NAMESPACES.to_owned() }, landlock))
+        Tried::Works => Ok(Judged { profile: Profile::Full, landlock, lacking: None }),
+        Tried::Refused { step, errno } => {
+            let lacking = why_no_namespaces(kernel, step, errno);
+            if landlock == 0 {
+                return Err(lacking);
+            }
+            let profile = Profile::Reduced { name: REDUCED_NO_NAMESPACES.to_owned() };
+            Ok(Judged { profile, landlock, lacking: Some(lacking) })
         }
-        Tried::Refused { step, errno } => Err(why_no_namespaces(kernel, step, errno)),
     }
 }
 
@@ -102,7 +113,7 @@ fn judge_ptrace(kernel: &dyn Kernel) -> Result<(), Refusal> {
         _ => {
             let what = format!("ptrace is refused (errno {errno}), as a container's seccomp profile does");
             let remedy = "docker run --security-opt seccomp=unconfined, or a profile that allows ptrace, \
-                process_vm_readv, process_vm_writev and pidfd_getfd";
+                personality, process_vm_readv, process_vm_writev and pidfd_getfd";
             Err(Refusal::new(RefusalCode::PtraceRefused, &what, remedy))
         }
     }
@@ -110,23 +121,22 @@ fn judge_ptrace(kernel: &dyn Kernel) -> Result<(), Refusal> {
 
 fn why_no_namespaces(kernel: &dyn Kernel, step: &str, errno: i32) -> Refusal {
     if kernel.setting("kernel/apparmor_restrict_unprivileged_userns") == Some(1) {
-        let what = "AppArmor restricts unprivileged user namespaces, and the kernel has no Landlock";
+        let what = "AppArmor restricts unprivileged user namespaces";
         let remedy = "as root: sysctl -w kernel.apparmor_restrict_unprivileged_userns=0, or add an AppArmor \
             profile with `userns,` for this program";
         return Refusal::new(RefusalCode::ApparmorUserns, what, remedy);
     }
     if kernel.setting("user/max_user_namespaces") == Some(0) {
-        let what =
-            "user namespaces are switched off (user.max_user_namespaces = 0), and the kernel has no Landlock";
+        let what = "user namespaces are switched off (user.max_user_namespaces = 0)";
         let remedy = "as root: sysctl -w user.max_user_namespaces=15000";
         return Refusal::new(RefusalCode::UsernsLimit, what, remedy);
     }
     if kernel.setting("kernel/unprivileged_userns_clone") == Some(0) {
-        let what = "unprivileged user namespaces are switched off, and the kernel has no Landlock";
+        let what = "unprivileged user namespaces are switched off";
         let remedy = "as root: sysctl -w kernel.unprivileged_userns_clone=1";
         return Refusal::new(RefusalCode::UsernsLimit, what, remedy);
     }
-    let what = format!("namespaces are refused at {step} (errno {errno}), and the kernel has no Landlock");
+    let what = format!("namespaces are refused at {step} (errno {errno})");
     let remedy = "in a container: --security-opt seccomp=unconfined --security-opt apparmor=unconfined \
         --security-opt systempaths=unconfined";
     Refusal::new(RefusalCode::NamespacesRefused, &what, remedy)

@@ -11,7 +11,7 @@ use assay_evidence::Sha256;
 
 use crate::capsule::{Blob, CAPSULE_SCHEMA, Capsule, FileKind, SubjectSlot};
 use crate::error::WitnessError;
-use crate::host::Host;
+use crate::host::{Host, Refusal};
 use crate::limits::Limits;
 use crate::replay::{ReplayRequest, Run, landlock};
 use crate::report::RunReport;
@@ -85,9 +85,9 @@ pub(crate) fn digest_of(file: &File) -> io::Result<Sha256> {
 /// # Errors
 /// A request that makes no sense, files that cannot be read, or a sandbox that could not be built.
 pub fn record(request: &RecordRequest, host: &Host) -> Result<Recording, WitnessError> {
-    if !host.has_namespaces() {
-        let what = "recording needs namespaces, which this host refuses; record on another host";
-        return Err(WitnessError::Request { what: what.to_owned() });
+    if let Some(lacking) = host.lacking() {
+        let what = format!("recording needs namespaces: {}", lacking.what);
+        return Err(WitnessError::Refused(Refusal { what, ..lacking.clone() }));
     }
     if let Some(name) = request.limits.first_out_of_range() {
         return Err(crate::capsule::CapsuleError::Limit { name }.into());
