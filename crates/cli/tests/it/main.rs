@@ -13,6 +13,7 @@ use serde_json::Value;
 /// A data folder of its own, and the program over it.
 pub(crate) struct Bench {
     folder: tempfile::TempDir,
+    settings: Vec<(&'static str, String)>,
 }
 
 /// What a call gave.
@@ -24,7 +25,12 @@ pub(crate) struct Answer {
 
 impl Bench {
     pub fn new() -> Self {
-        let bench = Self { folder: tempfile::tempdir().unwrap() };
+        Self::over(Vec::new())
+    }
+
+    /// With settings from the environment, such as `ASSAY_DATABASE`.
+    pub fn over(settings: Vec<(&'static str, String)>) -> Self {
+        let bench = Self { folder: tempfile::tempdir().unwrap(), settings };
         assert_eq!(bench.call(&["key", "new"]).code, 0);
         bench
     }
@@ -40,6 +46,7 @@ impl Bench {
             command.env_remove(name);
         }
         command.args(args).env("ASSAY_DATA", self.path("data")).env("NO_COLOR", "1");
+        command.envs(self.settings.iter().map(|(name, value)| (*name, value)));
         command.current_dir(self.folder.path()).output().unwrap()
     }
 

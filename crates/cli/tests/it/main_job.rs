@@ -1,5 +1,7 @@
 //! Record, check, release, verify: the three verdicts, the three modes, the evidence.
 
+use assay_testkit::{Postgres, S3, start_or_skip};
+
 use crate::{Bench, text};
 
 const SOURCE: &str = r#"
@@ -30,7 +32,18 @@ fn flags(fixed: u32, unrelated: u32, related: u32) -> Vec<String> {
 
 #[test]
 fn the_main_job_on_a_crashing_program() {
-    let bench = Bench::new();
+    main_job(&Bench::new());
+}
+
+#[test]
+fn the_main_job_on_postgresql_and_s3() {
+    let Some(postgres) = start_or_skip("postgresql", Postgres::start) else { return };
+    let Some(s3) = start_or_skip("s3", S3::start) else { return };
+    let settings = vec![("ASSAY_DATABASE", postgres.new_database()), ("ASSAY_BLOBS", s3.new_bucket())];
+    main_job(&Bench::over(settings));
+}
+
+fn main_job(bench: &Bench) {
     let build = |name: &str, flags: Vec<String>| {
         let words: Vec<&str> = flags.iter().map(String::as_str).collect();
         bench.compile(name, SOURCE, &words)
@@ -91,7 +104,7 @@ fn the_main_job_on_a_crashing_program() {
     let verified = bench.ok(&["evidence", "verify", "evidence.tar"]);
     assert_eq!((&verified["verified"], &verified["decision"]), (&true.into(), &"allow".into()));
 
-    tampered(&bench, "evidence.tar");
+    tampered(bench, "evidence.tar");
 
     let archive = text(&bench.path("capsule.tar"));
     bench.ok(&["witness", "export", witness, "-o", &archive]);

@@ -139,7 +139,9 @@ fn the_reduced_profile_replays_what_it_can_and_says_what_not() {
     lab.compile("reduced", "int main(){return 1;}", &[]);
     unsupported(replay(&recording.capsule, &recording, &how, &reduced).unwrap());
     let refused = record(&lab.request(&["/bin/true"]), &reduced);
-    assert!(matches!(refused, Err(assay_witness::WitnessError::Refused(refusal)) if !refusal.remedy.is_empty()));
+    assert!(
+        matches!(refused, Err(assay_witness::WitnessError::Refused(refusal)) if !refusal.remedy.is_empty())
+    );
     assert!(crate::lab::children().is_empty());
 }
 
