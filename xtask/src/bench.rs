@@ -5,8 +5,8 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
+use crate::dist;
 use crate::incidents::{self, Build};
-use crate::prerequisites;
 use crate::shell::{self, Assay, list, step, text};
 
 /// What the design allows, in milliseconds (DESIGN.md: cached <= 1 ms, native cold replay <= 30 ms).
@@ -16,14 +16,13 @@ const REPLAY_BUDGET: f64 = 30.0;
 const CACHED_ROUNDS: usize = 5;
 
 pub fn verify(as_json: bool) -> Result<()> {
-    prerequisites::for_demo()?;
     let home = shell::target().join("bench-verify");
     let data = home.join("data");
     if data.exists() {
         std::fs::remove_dir_all(&data).context("the data of the last bench cannot be removed")?;
     }
     std::fs::create_dir_all(&home)?;
-    let assay = Assay::build(data, true)?;
+    let assay = Assay::of(dist::build()?, data);
     let corpus = incidents::all()?;
     assay.expect(0, &["key", "new"])?;
     step("recording and checking");

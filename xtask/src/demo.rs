@@ -48,7 +48,7 @@ pub fn run(options: &Options) -> Result<()> {
     }
     std::fs::create_dir_all(&home)?;
     step("building assay");
-    let assay = Assay::build(data, false)?;
+    let assay = Assay::build(data)?;
     let corpus = incidents::all()?;
     let programs = build_programs(&corpus, &home)?;
     let mut report = Report::default();

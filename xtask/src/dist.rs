@@ -1,5 +1,6 @@
 //! `cargo xtask dist` and `cargo xtask schemas`.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Result, bail};
@@ -8,14 +9,19 @@ use crate::{prerequisites, shell};
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
-/// One static binary: the C library is linked in, so it runs on any x86-64 Linux.
-pub fn run() -> Result<()> {
+/// Builds the optimised, static program; its file.
+pub fn build() -> Result<PathBuf> {
     prerequisites::for_demo()?;
     shell::step("building the static program");
     let flags = "-C target-feature=+crt-static -C relocation-model=static";
     let build = ["build", "--locked", "--release", "--package", "assay-cli", "--target", TARGET];
     shell::run(shell::cargo().args(build).env("RUSTFLAGS", flags))?;
-    let built = shell::target().join(TARGET).join("release").join("assay");
+    Ok(shell::target().join(TARGET).join("release").join("assay"))
+}
+
+/// One static binary: the C library is linked in, so it runs on any x86-64 Linux.
+pub fn run() -> Result<()> {
+    let built = build()?;
     let dist = shell::target().join("dist");
     std::fs::create_dir_all(&dist)?;
     let file = dist.join("assay");

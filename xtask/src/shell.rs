@@ -55,16 +55,15 @@ pub struct Answer {
 }
 
 impl Assay {
-    /// Builds the program (`release` or not) and points it at `data`.
-    pub fn build(data: PathBuf, release: bool) -> Result<Self> {
-        let mut command = cargo();
-        command.args(["build", "--locked", "--package", "assay-cli"]);
-        if release {
-            command.arg("--release");
-        }
-        run(&mut command)?;
-        let profile = if release { "release" } else { "debug" };
-        Ok(Self { program: target().join(profile).join("assay"), data })
+    /// Builds the program for working on it, and points it at `data`.
+    pub fn build(data: PathBuf) -> Result<Self> {
+        run(cargo().args(["build", "--locked", "--package", "assay-cli"]))?;
+        Ok(Self { program: target().join("debug").join("assay"), data })
+    }
+
+    /// A program that was built already.
+    pub fn of(program: PathBuf, data: PathBuf) -> Self {
+        Self { program, data }
     }
 
     /// The program's file.
