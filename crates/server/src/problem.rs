@@ -335,6 +335,11 @@ impl From<VerifyError> for Problem {
                 "incident_exists",
                 "an incident's definition never changes; choose another id",
             ),
+            VerifyError::WitnessExists { .. } => input(
+                StatusCode::CONFLICT,
+                "witness_exists",
+                "one run shows one incident; record the other one by itself",
+            ),
             VerifyError::Artifact { .. } => input(StatusCode::BAD_REQUEST, "artifact_refused", ""),
             VerifyError::Stack(_) => {
                 let hint = "paste the whole report: a panic message, gdb's `bt`, a sanitizer's report";

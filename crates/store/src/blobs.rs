@@ -1,8 +1,10 @@
 //! Objects by name: create-only, fsynced, checked against their digest when read.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path as FilePath, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use assay_evidence::{Sha256, TenantId};
 use bytes::Bytes;
@@ -13,6 +15,9 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, PutOptions};
 
 use crate::error::{StoreError, StoreResult};
+
+/// How much of a file is digested at a time.
+const PIECE_BYTES: usize = 256 << 10;
 
 /// The name of an object. Made only from a tenant and a checked rest, so no name leaves its tenant.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,6 +62,7 @@ pub struct Blobs {
     store: Arc<dyn ObjectStore>,
     prefix: Path,
     place: Place,
+    checked: Arc<Checked>,
 }
 
 #[derive(Clone, Debug)]
@@ -77,7 +83,7 @@ impl Blobs {
                 let prefix = Path::parse(parsed.path().trim_matches('/')).map_err(|_| address())?;
                 let cache = data.join("cache");
                 crate::create_private(&cache)?;
-                Ok(Self { store, prefix, place: Place::Remote { cache } })
+                Ok(Self { store, prefix, place: Place::Remote { cache }, checked: Arc::default() })
             }
             _ => Err(address()),
         }
@@ -89,7 +95,8 @@ impl Blobs {
             .map_err(|source| StoreError::Blob { path: folder.display().to_string(), source })?
             .with_fsync(true);
         let folder = folder.to_owned();
-        Ok(Self { store: Arc::new(store), prefix: Path::default(), place: Place::Folder(folder) })
+        let (prefix, checked) = (Path::default(), Arc::default());
+        Ok(Self { store: Arc::new(store), prefix, place: Place::Folder(folder), checked })
     }
 
     fn path(&self, key: &BlobKey) -> Path {
@@ -158,26 +165,27 @@ impl Blobs {
         Ok(bytes)
     }
 
-    /// A local, read-only file with the content of `digest`: the object itself in a folder, a
-    /// checked copy of a remote one.
+    /// A local, read-only file with the content of `digest`: the object itself in a folder, a copy
+    /// of a remote one. Its bytes are digested when this process uses it first, and again whenever
+    /// the file changed since.
     pub async fn local_file(&self, tenant: &TenantId, digest: &Sha256) -> StoreResult<PathBuf> {
         let key = BlobKey::blob(tenant, digest);
-        let target = match &self.place {
-            Place::Folder(folder) => {
-                let path = folder.join(key.as_str());
-                return if path.exists() {
-                    Ok(path)
-                } else {
-                    Err(StoreError::Missing { path: key.to_string() })
-                };
-            }
-            Place::Remote { cache } => cache.join(key.as_str()),
+        let (target, remote) = match &self.place {
+            Place::Folder(folder) => (folder.join(key.as_str()), false),
+            Place::Remote { cache } => (cache.join(key.as_str()), true),
         };
-        if !target.exists() {
-            let bytes = self.get_content(tenant, digest).await?;
-            write_whole(&target, &bytes)
-                .map_err(|source| StoreError::Folder { path: target.clone(), source })?;
+        match self.checked.holds(&target, digest) {
+            Ok(true) => return Ok(target),
+            Ok(false) if remote => {}
+            Ok(false) => return Err(StoreError::Damaged { path: key.to_string() }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && remote => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(StoreError::Missing { path: key.to_string() });
+            }
+            Err(source) => return Err(StoreError::Folder { path: target, source }),
         }
+        let bytes = self.get_content(tenant, digest).await?;
+        write_whole(&target, &bytes).map_err(|source| StoreError::Folder { path: target.clone(), source })?;
         Ok(target)
     }
 
@@ -209,6 +217,36 @@ fn open_bucket(address: &url::Url) -> StoreResult<Arc<dyn ObjectStore>> {
     }
     let store = builder.build().map_err(|source| StoreError::Blob { path: shown.to_string(), source })?;
     Ok(Arc::new(store))
+}
+
+/// Files whose bytes this process has digested, with the size and time they had then.
+#[derive(Debug, Default)]
+struct Checked(Mutex<HashMap<PathBuf, (u64, SystemTime)>>);
+
+impl Checked {
+    /// Whether the file holds the bytes of `digest`.
+    fn holds(&self, file: &FilePath, digest: &Sha256) -> std::io::Result<bool> {
+        use std::io::Read as _;
+        let metadata = std::fs::metadata(file)?;
+        let stamp = (metadata.len(), metadata.modified()?);
+        let known = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known().get(file) == Some(&stamp) {
+            return Ok(true);
+        }
+        let mut source = std::fs::File::open(file)?;
+        let (mut stream, mut piece) = (Sha256::stream(), vec![0; PIECE_BYTES]);
+        loop {
+            match source.read(&mut piece)? {
+                0 => break,
+                count => stream.update(&piece[..count]),
+            }
+        }
+        let holds = stream.finish() == *digest;
+        if holds {
+            known().insert(file.to_owned(), stamp);
+        }
+        Ok(holds)
+    }
 }
 
 fn write_whole(target: &FilePath, bytes: &[u8]) -> std::io::Result<()> {

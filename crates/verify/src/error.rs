@@ -60,6 +60,14 @@ pub enum VerifyError {
         /// Its id.
         id: String,
     },
+    /// The same capsule is a witness of another incident.
+    #[error("the capsule {id} is a witness of {incident} already")]
+    WitnessExists {
+        /// Its id.
+        id: Sha256,
+        /// The incident.
+        incident: String,
+    },
     /// The artifact cannot be read.
     #[error("the artifact {digest} cannot be read")]
     Artifact {

@@ -169,6 +169,13 @@ impl Verifier {
         let tenant = principal.tenant();
         let (definition, _) = self.definition(tenant, &new.incident).await?;
         let row = self.draft(tenant, &definition, &new).await?;
+        if let Some(known) = sql::witness(self.store().database(), tenant, &row.id).await? {
+            if known.incident == row.incident {
+                return Ok(WitnessInfo::of(&known));
+            }
+            let (id, incident) = (known.id, known.incident);
+            return Err(VerifyError::WitnessExists { id, incident });
+        }
         let files = self.files(tenant, &new.capsule).await?;
         let ready = Ready { row, definition, capsule: new.capsule, files };
         let run = self.run(&ready, None, Layout::Fixed).await?;

@@ -21,6 +21,10 @@ const GUARD_FACTOR: u64 = 4;
 pub(super) async fn run(client: &Client, args: &Record, output: &Output) -> Result<Exit, CliError> {
     let host = Host::probe()?;
     let known = known_incident(client, args).await?;
+    if known.is_some() && !(args.expect.is_empty() && args.expect_fixed.is_empty()) {
+        let message = format!("{} is defined already, and its expectations stand", args.incident);
+        return Err(CliError::usage(message, "leave --expect out, or choose another incident id"));
+    }
     let subjects = subjects(args, known.as_ref())?;
     let budget = budget(args, known.as_ref())?;
     let request = request(args, &subjects, budget)?;

@@ -33,6 +33,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
                 (400, "unknown_role"),
                 (404, "blob_missing"),
                 (409, "incident_not_shown"),
+                (409, "witness_exists"),
             ],
         ],
         ..Operation::new(

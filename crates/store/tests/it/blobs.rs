@@ -47,6 +47,8 @@ pub async fn content_is_checked(store: &Store, place: &Place) {
     if place.locations.blobs.is_none() {
         let file = blobs.local_file(tenant, &digest).await.unwrap();
         std::fs::write(file, b"c0ntent").unwrap();
+        let local = blobs.local_file(tenant, &digest).await;
+        assert!(matches!(local, Err(StoreError::Damaged { .. })), "what was checked once is checked again");
     } else {
         blobs.replace(&BlobKey::blob(tenant, &digest), "c0ntent").await.unwrap();
     }
