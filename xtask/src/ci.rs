@@ -12,14 +12,15 @@ pub fn test(rest: &[&str]) -> Result<()> {
     let nextest = Command::new("cargo").args(["nextest", "--version"]).output();
     let nextest = nextest.is_ok_and(|output| output.status.success());
     prepare_services(nextest)?;
+    shell::step("documentation tests");
+    shell::run(shell::cargo().args(["test", "--locked", "--workspace", "--doc", "--quiet"]))?;
     shell::step("tests");
     if nextest {
         shell::run(shell::cargo().args(["nextest", "run", "--locked", "--workspace"]).args(rest))?;
     } else {
         shell::run(shell::cargo().args(["test", "--locked", "--workspace", "--all-targets"]).args(rest))?;
     }
-    shell::step("documentation tests");
-    shell::run(shell::cargo().args(["test", "--locked", "--workspace", "--doc"]))
+    Ok(())
 }
 
 /// Installs what the tests' services need while the tests are compiled.
