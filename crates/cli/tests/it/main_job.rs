@@ -100,6 +100,8 @@ fn main_job(bench: &Bench) {
     assert_eq!(log["verified"], true, "{log}");
     assert_eq!(bench.ok(&["log", "head"])["size"], log["size"]);
 
+    checked_by_another_program(bench);
+
     bench.ok(&["evidence", "export", "v3", "-o", "evidence.tar"]);
     let verified = bench.ok(&["evidence", "verify", "evidence.tar"]);
     assert_eq!((&verified["verified"], &verified["decision"]), (&true.into(), &"allow".into()));
@@ -115,6 +117,33 @@ fn main_job(bench: &Bench) {
     other.ok(&["incident", "define", &text(&definition)]);
     let imported = other.ok(&["witness", "import", &archive, "--incident", "CRASH-1"]);
     assert_eq!(imported["witness"], witness);
+}
+
+/// The proof of a decision, checked by a Python program that shares no code with this one.
+fn checked_by_another_program(bench: &Bench) {
+    let has = |name: &str, argument: &str| std::process::Command::new(name).arg(argument).output().is_ok();
+    if !has("python3", "--version") || !has("openssl", "version") {
+        println!("skipped: python3 or openssl is not there");
+        return;
+    }
+    let statement = bench.ok(&["release", "show", "v2"])["decisions"][0]["statement"].clone();
+    let proof = bench.ok(&["log", "prove", statement.as_str().unwrap()]);
+    let script =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/integrations/check_proof.py");
+    let check = |proof: &serde_json::Value| {
+        let file = bench.path("proof.json");
+        std::fs::write(&file, proof.to_string()).unwrap();
+        std::process::Command::new("python3").arg(&script).arg(&file).output().unwrap()
+    };
+    let good = check(&proof);
+    let said = String::from_utf8_lossy(&good.stdout).into_owned();
+    assert!(said.starts_with("verified: stella.ops/gateDecision@v1"), "{said} {:?}", good.stderr);
+    let mut moved = proof.clone();
+    moved["index"] = (proof["index"].as_u64().unwrap() - 1).into();
+    assert!(!check(&moved).status.success());
+    let mut other = proof.clone();
+    other["leaf"] = "e30=".into();
+    assert!(!check(&other).status.success());
 }
 
 /// One changed byte in a signature breaks trust: exit 5.
