@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+pub(crate) use assay_evidence::chain;
 use assay_server::{Category, Problem};
 
 /// How the program ends.
@@ -125,19 +126,4 @@ impl From<assay_notary::KeyFileError> for CliError {
             K::Randomness { .. } => Self::new(Exit::Environment, "no_randomness", message, ""),
         }
     }
-}
-
-/// An error and what it stands on, in one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let next = error.to_string();
-        if !text.contains(&next) {
-            text.push_str(": ");
-            text.push_str(&next);
-        }
-        source = error.source();
-    }
-    text
 }

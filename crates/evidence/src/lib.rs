@@ -6,6 +6,7 @@
 //! - What two readers could understand differently is refused: duplicate keys, integers beyond
 //!   2^53, text that is not UTF-8, unknown envelope fields, weak keys.
 
+mod chain;
 mod digest;
 pub mod dsse;
 pub mod json;
@@ -14,6 +15,7 @@ mod statement;
 mod tenant;
 mod timestamp;
 
+pub use chain::chain;
 pub use digest::{DigestError, Sha256, Sha256Stream};
 pub use dsse::{DsseError, Envelope};
 pub use json::JsonError;

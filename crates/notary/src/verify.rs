@@ -1,6 +1,6 @@
 //! Verifying a whole log from its files alone.
 
-use assay_evidence::{Envelope, Statement, TenantId};
+use assay_evidence::{Envelope, Statement, TenantId, chain};
 use assay_ledger::{Leaf, TILE_WIDTH, TileId, Tree, verify_consistency};
 use assay_store::BlobKey;
 use base64::Engine as _;
@@ -171,15 +171,4 @@ fn all_tiles(size: u64) -> Vec<TileId> {
         level += 1;
     }
     tiles
-}
-
-/// An error and what it stands on, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(&format!(": {error}"));
-        source = error.source();
-    }
-    text
 }

@@ -2,7 +2,7 @@
 
 use assay_access::{AccessError, Denied};
 use assay_control::ControlError;
-use assay_evidence::{DigestError, JsonError};
+use assay_evidence::{DigestError, JsonError, chain};
 use assay_notary::NotaryError;
 use assay_store::StoreError;
 use assay_verify::VerifyError;
@@ -114,21 +114,6 @@ impl Problem {
     pub(crate) fn bad_request(code: &str, detail: &str, hint: &str) -> Self {
         Self::text(StatusCode::BAD_REQUEST, code, Category::Input, detail, hint)
     }
-}
-
-/// An error and what it stands on, in one line.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let next = error.to_string();
-        if !text.contains(&next) {
-            text.push_str(": ");
-            text.push_str(&next);
-        }
-        source = error.source();
-    }
-    text
 }
 
 impl IntoResponse for Problem {

@@ -9,6 +9,7 @@
 //! - No policy: what the verdicts mean for a release is the gate's business.
 
 mod carry;
+mod check;
 mod demangle;
 mod error;
 mod expectation;
@@ -20,10 +21,12 @@ mod path;
 mod pipeline;
 mod predicates;
 mod run;
+mod running;
 mod sql;
 mod stacks;
 mod witnesses;
 
+pub use check::{CheckOutcome, MAX_REPLAYS};
 pub use error::{VerifyError, VerifyResult};
 pub use expectation::{Side, SpecError};
 pub use incident::{Expectations, Facts, IncidentDefinition, IncidentError, Kind};
@@ -35,7 +38,7 @@ pub use predicates::{MicroWitness, ReplayVerdict, StackFingerprint};
 pub use run::StoredRun;
 pub use sql::MIGRATIONS;
 pub use stacks::StackMatch;
-pub use witnesses::{CheckOutcome, NewWitness, ReplayOutcome, WitnessInfo};
+pub use witnesses::{NewWitness, ReplayOutcome, WitnessInfo};
 
 use std::sync::{Arc, OnceLock};
 

@@ -15,8 +15,8 @@ use crate::judge::judge;
 use crate::path::reached;
 use crate::predicates::ReplayVerdict;
 use crate::run::{StoredRun, class_digest};
+use crate::running::Ready;
 use crate::sql::{self, VerdictRow, WitnessRow};
-use crate::witnesses::Ready;
 use crate::{IncidentDefinition, Verifier, VerifyResult};
 
 /// The version of the rules that turn a run into a verdict; part of every cache key.

@@ -10,8 +10,8 @@ use serde::Serialize;
 
 use crate::observation::fault_name;
 use crate::predicates::StackFingerprint;
+use crate::running::captured;
 use crate::sql::{self, WitnessRow};
-use crate::witnesses::captured;
 use crate::{Verifier, VerifyResult};
 
 /// The name of the graph's index among the generations.

@@ -1,33 +1,23 @@
-//! Taking in, checking and replaying witnesses.
+//! Taking in and replaying witnesses.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
-use std::time::Instant;
+use std::collections::BTreeMap;
 
 use assay_access::{Permission, Principal};
-use assay_binary::{CodeMap, Image};
 use assay_evidence::{Sha256, Statement, Subject, TenantId, Timestamp, json, predicate};
 use assay_gate::Verdict;
 use assay_notary::{Notary, Prepared};
 use assay_store::StoreError;
-use assay_witness::{Capsule, CoveragePlan, Layout, MapSource, ReplayRequest, RunReport};
+use assay_witness::{Capsule, Layout, RunReport};
 use serde::{Deserialize, Serialize};
 
-use crate::demangle::demangle;
 use crate::judge::{Budget, judge, mismatch};
-use crate::observation::{Observation, decisive_fault};
-use crate::path::{executed_names, reached, recorded_path};
+use crate::observation::Observation;
+use crate::path::{reached, recorded_path};
 use crate::predicates::MicroWitness;
-use crate::run::{StoredRun, environment_digest};
+use crate::run::environment_digest;
+use crate::running::Ready;
 use crate::sql::WitnessRow;
 use crate::{IncidentDefinition, Verifier, VerifyError, VerifyResult, sql};
-
-/// Of `n` replays this many, and at least three, load everything elsewhere.
-const ELSEWHERE_SHARE: u32 = 3;
-/// The function of Rust's standard library that every panic passes, after its message was printed.
-const PANIC_HOOK_END: &str = "rust_panic";
-/// The most replays of one check.
-pub const MAX_REPLAYS: u32 = 1000;
 
 /// A witness to take in: the capsule whose files are in the store already.
 #[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
@@ -87,32 +77,6 @@ impl WitnessInfo {
     }
 }
 
-/// What checking a witness found.
-#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub struct CheckOutcome {
-    /// The witness.
-    pub witness: Sha256,
-    /// Replays made.
-    pub replays: u32,
-    /// Of these, with everything loaded elsewhere.
-    pub replays_elsewhere: u32,
-    /// Observations seen at the fixed layout.
-    pub distinct_observations: usize,
-    /// Event traces seen at the fixed layout.
-    pub distinct_traces: usize,
-    /// Whether observation, trace or executed functions changed with the layout.
-    pub layout_sensitive: bool,
-    /// What changed with the layout: `observation`, `trace`, `functions`.
-    pub layout_differences: Vec<&'static str>,
-    /// Whether it may be used.
-    pub admitted: bool,
-    /// The first event that differed at the fixed layout.
-    pub diverged_at: Option<u64>,
-    /// The median time of one replay.
-    pub milliseconds: f64,
-}
-
 /// What one replay showed.
 #[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -139,21 +103,6 @@ pub struct ReplayOutcome {
     pub stdout: String,
     /// The beginning of the standard error.
     pub stderr: String,
-}
-
-/// A capsule with everything that a replay of it needs at hand.
-pub(crate) struct Ready {
-    pub row: WitnessRow,
-    pub definition: IncidentDefinition,
-    pub capsule: Capsule,
-    pub files: MapSource,
-}
-
-/// One run with its time.
-pub(crate) struct Timed {
-    pub report: RunReport,
-    pub milliseconds: f64,
-    pub executed_names: BTreeSet<String>,
 }
 
 impl Verifier {
@@ -253,7 +202,7 @@ impl Verifier {
         })
     }
 
-    async fn state_witness(
+    pub(crate) async fn state_witness(
         &self,
         tenant: &TenantId,
         ready: &Ready,
@@ -283,48 +232,6 @@ impl Verifier {
         let prepared = self.notary().prepare(tenant, statement, now).await?;
         row.statement = *prepared.digest();
         Ok(prepared)
-    }
-
-    /// Replays a witness `n` times, at least three of them elsewhere, and admits it if all agree.
-    pub async fn check(
-        &self,
-        principal: &Principal,
-        id: &Sha256,
-        n: u32,
-        now: Timestamp,
-    ) -> VerifyResult<CheckOutcome> {
-        principal.require(Permission::Verify)?;
-        let tenant = principal.tenant();
-        let ready = self.ready(tenant, id).await?;
-        let n = n.clamp(1, MAX_REPLAYS);
-        let elsewhere = (n / ELSEWHERE_SHARE).max(3).min(n.saturating_sub(1));
-        let mut fixed = Vec::new();
-        let mut moved = Vec::new();
-        for turn in 0..n {
-            let layout =
-                if turn < n - elsewhere { Layout::Fixed } else { Layout::Elsewhere(u64::from(turn) + 1) };
-            let run = self.run(&ready, None, layout).await?;
-            let target = if turn < n - elsewhere { &mut fixed } else { &mut moved };
-            target.push(run);
-        }
-        let outcome = compare(*id, n, &fixed, &moved, &ready.row);
-        let mut row = ready.row.clone();
-        row.admitted = outcome.admitted;
-        row.layout_sensitive = outcome.layout_sensitive;
-        row.replays = i64::from(n);
-        let prepared = self.state_witness(tenant, &ready, &mut row, &fixed[0].report, now).await?;
-        let (row, prepared) = (&row, &prepared);
-        let written: Result<(), StoreError> = self
-            .store()
-            .database()
-            .write(|tx| async move {
-                sql::insert_witness(&tx, tenant, row).await?;
-                Notary::accept(&tx, tenant, prepared).await
-            })
-            .await;
-        written?;
-        self.notary().publish(tenant, now).await?;
-        Ok(outcome)
     }
 
     /// Replays a witness, on another build if one is given; nothing is kept.
@@ -369,144 +276,4 @@ impl Verifier {
         let ready = self.ready(principal.tenant(), id).await?;
         Ok((WitnessInfo::of(&ready.row), ready.capsule))
     }
-
-    pub(crate) async fn ready(&self, tenant: &TenantId, id: &Sha256) -> VerifyResult<Ready> {
-        let row = sql::witness(self.store().database(), tenant, id).await?;
-        let row = row.ok_or_else(|| VerifyError::UnknownWitness { id: id.to_string() })?;
-        let (definition, _) = self.definition(tenant, &row.incident).await?;
-        let capsule: Capsule =
-            json::from_strict(&self.store().blobs().get_content(tenant, &row.capsule).await?)?;
-        let files = self.files(tenant, &capsule).await?;
-        Ok(Ready { row, definition, capsule, files })
-    }
-
-    async fn files(&self, tenant: &TenantId, capsule: &Capsule) -> VerifyResult<MapSource> {
-        let mut files = BTreeMap::new();
-        for blob in capsule.blobs() {
-            files.insert(blob.digest, self.store().blobs().local_file(tenant, &blob.digest).await?);
-        }
-        Ok(MapSource(files))
-    }
-
-    /// Runs the capsule once on a thread of its own, with every function of the subject watched.
-    pub(crate) async fn run(
-        &self,
-        ready: &Ready,
-        artifact: Option<Sha256>,
-        layout: Layout,
-    ) -> VerifyResult<Timed> {
-        let host = self.host()?.clone();
-        let tenant_file = match artifact {
-            Some(digest) => Some(self.subject_file(ready, &digest).await?),
-            None => None,
-        };
-        let recorded = ready.files.0.get(&ready.row.artifact).cloned();
-        let subject = tenant_file.clone().or(recorded);
-        let mut capsule = ready.capsule.clone();
-        if let Some(budget) = ready.definition.expect.vulnerable.cpu_budget_milliseconds {
-            capsule.limits.cpu_micros = budget * 1000 * crate::expectation::GUARD_FACTOR;
-        }
-        let (role, path, files) =
-            (ready.row.role.clone(), ready.row.subject_path.clone(), ready.files.clone());
-        let work = move || -> VerifyResult<Timed> {
-            let started = Instant::now();
-            let bytes = subject.as_ref().and_then(|path| std::fs::read(path).ok()).unwrap_or_default();
-            let image = Image::parse(&bytes).ok();
-            let coverage = image.as_ref().map(|image| plan(&path, image)).into_iter().collect();
-            let substitutions: BTreeMap<String, PathBuf> =
-                tenant_file.map(|file| (role, file)).into_iter().collect();
-            let request = ReplayRequest { substitutions, layout, coverage, keep_trace: None };
-            let report = assay_witness::replay(&capsule, &files, &request, &host)?;
-            let milliseconds = started.elapsed().as_secs_f64() * 1000.0;
-            let executed: Vec<_> = report
-                .functions_executed
-                .iter()
-                .filter(|function| function.module.path == path)
-                .map(|function| function.offset)
-                .collect();
-            let executed_names = executed_names(image.as_ref(), &executed);
-            Ok(Timed { report, milliseconds, executed_names })
-        };
-        tokio::task::spawn_blocking(work).await.map_err(|_| VerifyError::Stopped)?
-    }
-
-    async fn subject_file(&self, ready: &Ready, digest: &Sha256) -> VerifyResult<PathBuf> {
-        if let Some(path) = ready.files.0.get(digest) {
-            return Ok(path.clone());
-        }
-        // The artifact belongs to the tenant of the witness: `ready` was read for that tenant.
-        Err(VerifyError::Store(StoreError::Missing { path: digest.to_string() }))
-    }
-
-    pub(crate) async fn with_artifact(
-        &self,
-        tenant: &TenantId,
-        mut ready: Ready,
-        digest: &Sha256,
-    ) -> VerifyResult<Ready> {
-        let path = self.store().blobs().local_file(tenant, digest).await?;
-        ready.files.0.insert(*digest, path);
-        Ok(ready)
-    }
-
-    /// The stored run of a replay.
-    pub(crate) fn stored(&self, ready: &Ready, artifact: Sha256, run: &Timed) -> StoredRun {
-        StoredRun::of(ready.row.id, artifact, &ready.row.subject_path, &run.report, run.milliseconds)
-    }
-}
-
-/// What is watched in a subject: every entry of every unit, and every executable byte in none.
-fn plan(path: &str, image: &Image<'_>) -> CoveragePlan {
-    let map = CodeMap::build(image);
-    let entries =
-        map.units().iter().flat_map(|unit| unit.entries.iter().map(|entry| entry.address)).collect();
-    let traps = map.gaps().iter().map(|gap| gap.start.0..gap.end.0).collect();
-
-    let panics = image.symbols().iter().filter(|symbol| is_panic(&symbol.name));
-    let watch = panics.map(|symbol| symbol.address).collect();
-    CoveragePlan { path: path.to_owned(), entries, traps, watch }
-}
-
-/// Whether a symbol is `rust_panic`, alone or as `__rustc::rust_panic`.
-fn is_panic(symbol: &str) -> bool {
-    symbol.contains(PANIC_HOOK_END) && demangle(symbol).rsplit("::").next() == Some(PANIC_HOOK_END)
-}
-
-fn compare(id: Sha256, n: u32, fixed: &[Timed], moved: &[Timed], row: &WitnessRow) -> CheckOutcome {
-    let observations: BTreeSet<Sha256> =
-        fixed.iter().map(|run| Observation::of(&run.report).digest()).chain([row.observation]).collect();
-    let traces: BTreeSet<Sha256> =
-        fixed.iter().map(|run| run.report.trace_digest).chain([row.trace]).collect();
-    let first = &fixed[0];
-    let mut layout_differences = Vec::new();
-    if moved.iter().any(|run| Observation::of(&run.report).digest() != row.observation) {
-        layout_differences.push("observation");
-    }
-    if moved.iter().any(|run| run.report.trace_digest != row.trace) {
-        layout_differences.push("trace");
-    }
-    if moved.iter().any(|run| run.report.functions_executed != first.report.functions_executed) {
-        layout_differences.push("functions");
-    }
-    let mut times: Vec<f64> = fixed.iter().chain(moved).map(|run| run.milliseconds).collect();
-    times.sort_by(f64::total_cmp);
-    let supported =
-        fixed.iter().all(|run| !matches!(run.report.ending, assay_witness::Ending::Unsupported { .. }));
-    CheckOutcome {
-        witness: id,
-        replays: n,
-        replays_elsewhere: moved.len() as u32,
-        distinct_observations: observations.len(),
-        distinct_traces: traces.len(),
-        layout_sensitive: !layout_differences.is_empty(),
-        layout_differences,
-        admitted: observations.len() == 1 && traces.len() == 1 && supported,
-        diverged_at: None,
-        milliseconds: times[times.len() / 2],
-    }
-}
-
-/// Whether a run ended by a fault whose stack was captured.
-pub(crate) fn captured(report: &RunReport) -> Option<&assay_witness::Fault> {
-    decisive_fault(report).filter(|fault| !fault.frames.is_empty())
 }

@@ -1,0 +1,143 @@
+//! Running a capsule once, with every function of the subject watched.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::time::Instant;
+
+use assay_binary::{CodeMap, Image};
+use assay_evidence::{Sha256, TenantId, json};
+use assay_store::StoreError;
+use assay_witness::{Capsule, CoveragePlan, Layout, MapSource, ReplayRequest, RunReport};
+
+use crate::demangle::demangle;
+use crate::observation::decisive_fault;
+use crate::path::executed_names;
+use crate::run::StoredRun;
+use crate::sql::WitnessRow;
+use crate::{IncidentDefinition, Verifier, VerifyError, VerifyResult, sql};
+
+/// The function of Rust's standard library that every panic passes, after its message was printed.
+const PANIC_HOOK_END: &str = "rust_panic";
+
+/// A capsule with everything that a replay of it needs at hand.
+pub(crate) struct Ready {
+    pub row: WitnessRow,
+    pub definition: IncidentDefinition,
+    pub capsule: Capsule,
+    pub files: MapSource,
+}
+
+/// One run with its time.
+pub(crate) struct Timed {
+    pub report: RunReport,
+    pub milliseconds: f64,
+    pub executed_names: BTreeSet<String>,
+}
+
+impl Verifier {
+    pub(crate) async fn ready(&self, tenant: &TenantId, id: &Sha256) -> VerifyResult<Ready> {
+        let row = sql::witness(self.store().database(), tenant, id).await?;
+        let row = row.ok_or_else(|| VerifyError::UnknownWitness { id: id.to_string() })?;
+        let (definition, _) = self.definition(tenant, &row.incident).await?;
+        let capsule: Capsule =
+            json::from_strict(&self.store().blobs().get_content(tenant, &row.capsule).await?)?;
+        let files = self.files(tenant, &capsule).await?;
+        Ok(Ready { row, definition, capsule, files })
+    }
+
+    pub(crate) async fn files(&self, tenant: &TenantId, capsule: &Capsule) -> VerifyResult<MapSource> {
+        let mut files = BTreeMap::new();
+        for blob in capsule.blobs() {
+            files.insert(blob.digest, self.store().blobs().local_file(tenant, &blob.digest).await?);
+        }
+        Ok(MapSource(files))
+    }
+
+    /// Runs the capsule once on a thread of its own, with every function of the subject watched.
+    pub(crate) async fn run(
+        &self,
+        ready: &Ready,
+        artifact: Option<Sha256>,
+        layout: Layout,
+    ) -> VerifyResult<Timed> {
+        let host = self.host()?.clone();
+        let tenant_file = match artifact {
+            Some(digest) => Some(self.subject_file(ready, &digest).await?),
+            None => None,
+        };
+        let recorded = ready.files.0.get(&ready.row.artifact).cloned();
+        let subject = tenant_file.clone().or(recorded);
+        let mut capsule = ready.capsule.clone();
+        if let Some(budget) = ready.definition.expect.vulnerable.cpu_budget_milliseconds {
+            capsule.limits.cpu_micros = budget * 1000 * crate::expectation::GUARD_FACTOR;
+        }
+        let (role, path, files) =
+            (ready.row.role.clone(), ready.row.subject_path.clone(), ready.files.clone());
+        let work = move || -> VerifyResult<Timed> {
+            let started = Instant::now();
+            let bytes = subject.as_ref().and_then(|path| std::fs::read(path).ok()).unwrap_or_default();
+            let image = Image::parse(&bytes).ok();
+            let coverage = image.as_ref().map(|image| plan(&path, image)).into_iter().collect();
+            let substitutions: BTreeMap<String, PathBuf> =
+                tenant_file.map(|file| (role, file)).into_iter().collect();
+            let request = ReplayRequest { substitutions, layout, coverage, keep_trace: None };
+            let report = assay_witness::replay(&capsule, &files, &request, &host)?;
+            let milliseconds = started.elapsed().as_secs_f64() * 1000.0;
+            let executed: Vec<_> = report
+                .functions_executed
+                .iter()
+                .filter(|function| function.module.path == path)
+                .map(|function| function.offset)
+                .collect();
+            let executed_names = executed_names(image.as_ref(), &executed);
+            Ok(Timed { report, milliseconds, executed_names })
+        };
+        tokio::task::spawn_blocking(work).await.map_err(|_| VerifyError::Stopped)?
+    }
+
+    async fn subject_file(&self, ready: &Ready, digest: &Sha256) -> VerifyResult<PathBuf> {
+        if let Some(path) = ready.files.0.get(digest) {
+            return Ok(path.clone());
+        }
+        // The artifact belongs to the tenant of the witness: `ready` was read for that tenant.
+        Err(VerifyError::Store(StoreError::Missing { path: digest.to_string() }))
+    }
+
+    pub(crate) async fn with_artifact(
+        &self,
+        tenant: &TenantId,
+        mut ready: Ready,
+        digest: &Sha256,
+    ) -> VerifyResult<Ready> {
+        let path = self.store().blobs().local_file(tenant, digest).await?;
+        ready.files.0.insert(*digest, path);
+        Ok(ready)
+    }
+
+    /// The stored run of a replay.
+    pub(crate) fn stored(&self, ready: &Ready, artifact: Sha256, run: &Timed) -> StoredRun {
+        StoredRun::of(ready.row.id, artifact, &ready.row.subject_path, &run.report, run.milliseconds)
+    }
+}
+
+/// What is watched in a subject: every entry of every unit, and every executable byte in none.
+fn plan(path: &str, image: &Image<'_>) -> CoveragePlan {
+    let map = CodeMap::build(image);
+    let entries =
+        map.units().iter().flat_map(|unit| unit.entries.iter().map(|entry| entry.address)).collect();
+    let traps = map.gaps().iter().map(|gap| gap.start.0..gap.end.0).collect();
+
+    let panics = image.symbols().iter().filter(|symbol| is_panic(&symbol.name));
+    let watch = panics.map(|symbol| symbol.address).collect();
+    CoveragePlan { path: path.to_owned(), entries, traps, watch }
+}
+
+/// Whether a symbol is `rust_panic`, alone or as `__rustc::rust_panic`.
+fn is_panic(symbol: &str) -> bool {
+    symbol.contains(PANIC_HOOK_END) && demangle(symbol).rsplit("::").next() == Some(PANIC_HOOK_END)
+}
+
+/// Whether a run ended by a fault whose stack was captured.
+pub(crate) fn captured(report: &RunReport) -> Option<&assay_witness::Fault> {
+    decisive_fault(report).filter(|fault| !fault.frames.is_empty())
+}
