@@ -26,6 +26,8 @@ pub fn run() -> Result<()> {
     std::fs::create_dir_all(&dist)?;
     let file = dist.join("assay");
     std::fs::copy(&built, &file)?;
+    // Symbols stay for backtraces; line tables are most of the size.
+    shell::run(Command::new("strip").arg("--strip-debug").arg(&file))?;
     let linked = Command::new("readelf").args(["--program-headers", "--dynamic"]).arg(&file).output()?;
     let text = String::from_utf8_lossy(&linked.stdout);
     if text.contains("(NEEDED)") || text.contains("INTERP") {
