@@ -184,7 +184,7 @@ pub(crate) struct LogHead {
     pub vkey: String,
     /// Statements accepted but not published.
     pub waiting: u64,
-    /// Whether signature and history of the head hold.
+    /// Always true: the checkpoint's signature is verified when it is read, and one that is wrong is an error. `GET /api/v1/log/verification` verifies the rest.
     pub verified: bool,
 }
 
