@@ -115,18 +115,19 @@ impl Verifier {
         Ok(StackMatch { fingerprint: assay_stacks::fingerprint(&trace).digest, result })
     }
 
-    /// The graph's index: the current generation, rebuilt when traces came after it.
+    /// The graph's index: the current generation, rebuilt when it lacks traces.
     async fn stack_index(&self, tenant: &TenantId, now: Timestamp) -> VerifyResult<Index> {
         let db = self.store().database();
-        let current = Generation::current(db, tenant, INDEX).await?;
-        let newest = db
-            .first(query("SELECT MAX(created_at) AS newest FROM traces WHERE tenant = $1").bind(tenant))
+        // Traces are never removed, so an index is current when it holds as many as there are. Times
+        // would not tell: a trace may be committed after an index that was built later than it began.
+        let known = db
+            .first(query("SELECT COUNT(*) AS n FROM traces WHERE tenant = $1").bind(tenant))
             .await?
-            .map_or(Ok(None), |row| row.opt_int("newest"))?;
-        if let Some(current) = current
-            && newest.is_none_or(|newest| newest <= current.created_at.micros())
+            .map_or(Ok(0), |row| row.count("n"))?;
+        if let Some(current) = Generation::current(db, tenant, INDEX).await?
             && let Ok(index) =
                 Index::from_bytes(self.store().blobs().get_content(tenant, &current.blob).await?.to_vec())
+            && index.len() as u64 == known
         {
             return Ok(index);
         }
@@ -150,9 +151,8 @@ impl Verifier {
         let index = Index::build(&items)?;
         let blob = self.store().blobs().put_content(tenant, index.to_bytes().to_vec()).await?;
         let blob = &blob;
-        let at = Timestamp::from_micros(newest.unwrap_or_default().max(now.micros()));
         let written: Result<(), StoreError> =
-            db.write(|tx| async move { Generation::advance(&tx, tenant, INDEX, blob, at).await }).await;
+            db.write(|tx| async move { Generation::advance(&tx, tenant, INDEX, blob, now).await }).await;
         written?;
         Ok(index)
     }

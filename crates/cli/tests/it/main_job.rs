@@ -101,6 +101,7 @@ fn main_job(bench: &Bench) {
     assert_eq!(bench.ok(&["log", "head"])["size"], log["size"]);
 
     checked_by_another_program(bench);
+    stacks_are_found_as_they_come(bench);
 
     bench.ok(&["evidence", "export", "v3", "-o", "evidence.tar"]);
     let verified = bench.ok(&["evidence", "verify", "evidence.tar"]);
@@ -117,6 +118,27 @@ fn main_job(bench: &Bench) {
     other.ok(&["incident", "define", &text(&definition)]);
     let imported = other.ok(&["witness", "import", &archive, "--incident", "CRASH-1"]);
     assert_eq!(imported["witness"], witness);
+}
+
+/// The crash as gdb would print it is found, and one that is recorded after that is found as well.
+fn stacks_are_found_as_they_come(bench: &Bench) {
+    let text = |function: &str| {
+        format!("#0  0x0000555555555159 in {function} (item=0x0) at tool.c:9\n#1  main () at tool.c:20\n")
+    };
+    std::fs::write(bench.path("one.txt"), text("total")).unwrap();
+    std::fs::write(bench.path("two.txt"), text("second_total")).unwrap();
+    let found = bench.ok(&["stack", "match", "one.txt"]);
+    assert_eq!(found["matches"][0]["incident"], "CRASH-1", "{found}");
+    assert_eq!(bench.call(&["stack", "match", "two.txt"]).code, 1);
+    let source = SOURCE
+        .replace("total(struct", "second_total(struct")
+        .replace("total(&first)", "second_total(&first)");
+    let words = flags(0, 3, 1);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let second = crate::text(&bench.compile("second", &source, &words).unwrap());
+    bench.ok(&["witness", "record", "--incident", "CRASH-2", "--", &second, "go"]);
+    let found = bench.ok(&["stack", "match", "two.txt"]);
+    assert_eq!(found["matches"][0]["incident"], "CRASH-2", "{found}");
 }
 
 /// The proof of a decision, checked by a Python program that shares no code with this one.
