@@ -133,6 +133,8 @@ pub(crate) enum Witness {
         #[arg(long, value_name = "ROLE=PATH")]
         subject: Vec<String>,
     },
+    /// Say why two replays differ: the class of the reason, the first different event, both stacks
+    Diff(WitnessDiff),
     /// Show a witness and its capsule
     Show {
         /// The witness's id, or its incident's for the newest
@@ -154,6 +156,17 @@ pub(crate) enum Witness {
         #[arg(long, value_name = "ID")]
         incident: String,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WitnessDiff {
+    /// The witness's id, or its incident's for the newest
+    pub a: String,
+    /// Another witness [default: the same one, with other subjects]
+    pub b: Option<String>,
+    /// Put this build into the second replay
+    #[arg(long, value_name = "ROLE=PATH")]
+    pub subject: Vec<String>,
 }
 
 #[derive(Debug, Args)]

@@ -16,6 +16,7 @@ mod error;
 mod host;
 mod limits;
 pub mod oci;
+mod perturb;
 mod record;
 mod reduced;
 mod replay;
@@ -35,11 +36,12 @@ pub use error::WitnessError;
 pub use host::{EnvironmentClass, Host, Kernel, Profile, Refusal, RefusalCode, Tried};
 pub use limits::{LimitKind, Limits, MAX_LIMITS};
 pub use oci::{manifest, witness_id};
+pub use perturb::Perturbation;
 pub use record::{RecordRequest, Recording, record};
 pub use replay::{CoveragePlan, Layout, MAX_COVERAGE_ENTRIES, ReplayRequest, replay};
 pub use report::{
     Ending, Fault, INNER_FRAMES, LoadedModule, MAX_FAULTS, MAX_HEAD_BYTES, OUTER_FRAMES, OpenedFile, Output,
-    RunReport,
+    RunReport, Stopped, ThreadStack,
 };
 pub use source::{FileSource, Located, MapSource};
 

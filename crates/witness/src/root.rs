@@ -85,6 +85,22 @@ impl RootPlan {
         Ok(plan)
     }
 
+    /// The entries, parents before what lies in them and files before their times; otherwise in an order
+    /// that `shuffle` decides.
+    pub(crate) fn in_order(&mut self, shuffle: Option<u64>) -> Vec<Entry> {
+        let mut entries = std::mem::take(&mut self.entries);
+        if let Some(seed) = shuffle {
+            let key = |entry: &Entry| {
+                let path = entry.path().to_bytes();
+                let depth = path.iter().filter(|byte| **byte == b'/').count();
+                let late = matches!(entry, Entry::Time { .. });
+                (late, depth, Sha256::of(&[&seed.to_le_bytes(), path].concat()))
+            };
+            entries.sort_by_cached_key(key);
+        }
+        entries
+    }
+
     /// The capsule's own files over the runner's, and the substitutes over those.
     pub(crate) fn add_capsule(
         &mut self,
