@@ -22,6 +22,7 @@ cargo xtask demo [--no-serve] [--json]   the main job on real incidents, then th
 cargo xtask test                         every test
 cargo xtask ci                           formatting, lints, floors, tests, documents, licences
 cargo xtask bench verify [--json]        time-to-verify in the three modes
+cargo xtask bench witness [--json]       the runner beside native runs and bubblewrap
 cargo xtask schemas                      rewrite openapi.json and schemas/
 cargo xtask dist                         one static binary in target/dist/";
 
@@ -33,7 +34,8 @@ fn main() -> ExitCode {
         ["demo", ..] => demo::run(&demo::Options { serve: !has("--no-serve"), json: has("--json") }),
         ["test", rest @ ..] => ci::test(rest),
         ["ci"] => ci::run(),
-        ["bench", "verify", ..] => bench::verify(has("--json")),
+        ["bench", "verify", ..] => bench::verify::run(has("--json")),
+        ["bench", "witness", ..] => bench::witness::run(has("--json")),
         ["schemas"] => dist::schemas(),
         ["dist"] => dist::run(),
         _ => {

@@ -301,6 +301,9 @@ impl From<VerifyError> for Problem {
             VerifyError::UnknownIncident { .. } => {
                 input(StatusCode::NOT_FOUND, "unknown_incident", "see `assay incident list`")
             }
+            VerifyError::UnknownVerdict { .. } => {
+                input(StatusCode::NOT_FOUND, "unknown_verdict", "verify a release with that artifact first")
+            }
             VerifyError::UnknownWitness { .. } => {
                 input(StatusCode::NOT_FOUND, "unknown_witness", "see `assay incident show ID`")
             }

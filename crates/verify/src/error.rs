@@ -32,6 +32,14 @@ pub enum VerifyError {
         /// What was asked for.
         id: String,
     },
+    /// A verdict that nobody asked for yet, or that said nothing.
+    #[error("no verdict of {witness} on {artifact} is known")]
+    UnknownVerdict {
+        /// The witness.
+        witness: String,
+        /// The artifact.
+        artifact: String,
+    },
     /// The witness has no such role.
     #[error("the witness has no role `{role}` (it has: {known})")]
     UnknownRole {

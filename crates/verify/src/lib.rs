@@ -8,6 +8,7 @@
 //! - Whatever cannot be carried is replayed, and the reason is kept.
 //! - No policy: what the verdicts mean for a release is the gate's business.
 
+mod cached;
 mod carry;
 mod check;
 mod demangle;

@@ -160,7 +160,7 @@ impl Verifier {
 
     /// Capsule, artifact closure, runner version, environment class (with the sandbox's profile)
     /// and the expectations that the run is judged by.
-    fn cache_key(&self, asked: &Asked<'_>) -> VerifyResult<Sha256> {
+    pub(crate) fn cache_key(&self, asked: &Asked<'_>) -> VerifyResult<Sha256> {
         #[derive(Serialize)]
         #[serde(rename_all = "camelCase")]
         struct Key<'a> {
@@ -358,7 +358,7 @@ pub(crate) struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    fn verdict(
+    pub(crate) fn verdict(
         &self,
         row: &VerdictRow,
         mode: Mode,

@@ -7,6 +7,7 @@ pub(crate) mod log;
 mod releases;
 mod system;
 mod tokens;
+mod verdicts;
 mod witnesses;
 
 use axum::Router;
@@ -29,6 +30,7 @@ pub(crate) fn operations() -> impl Iterator<Item = &'static Operation> {
         incidents::OPERATIONS,
         witnesses::OPERATIONS,
         differences::OPERATIONS,
+        verdicts::OPERATIONS,
         log::OPERATIONS,
         blobs::OPERATIONS,
         tokens::OPERATIONS,
