@@ -20,7 +20,7 @@ use crate::report::{Ending, LoadedModule, OpenedFile, Output, RunReport};
 use crate::root::{RootPlan, WRITABLE, c_string};
 use crate::source::FileSource;
 use crate::sys::child::{self, Launch, Tree};
-use crate::sys::landlock::{Access, Rules};
+use crate::sys::landlock::{Access, Network, Rules};
 use crate::sys::{filter, task};
 use crate::tracer::{self, ModuleFile, Observed, Setup, Visible};
 
@@ -159,7 +159,7 @@ pub(crate) fn landlock(host: &Host) -> Result<Option<Rules>, WitnessError> {
         places.push((c_string(path)?, Access::Device));
     }
     places.push((c_string("/dev/shm")?, Access::Write));
-    Ok(Some(Rules { abi: host.landlock_version(), places }))
+    Ok(Some(Rules { abi: host.landlock_version(), places, network: Network::Own }))
 }
 
 /// The files of a replay by their path inside.

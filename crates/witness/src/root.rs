@@ -32,7 +32,7 @@ const STAT: &str = "cpu  0 0 0 0 0 0 0 0 0 0\ncpu0 0 0 0 0 0 0 0 0 0 0\nintr 0\n
     processes 1\nprocs_running 1\nprocs_blocked 0\n";
 
 /// The reduced `/proc` and `/sys`: fixed texts that common runtimes look for.
-const FIXED: [(&str, &str); 13] = [
+const FIXED: [(&str, &str); 21] = [
     ("proc/cpuinfo", CPUINFO),
     ("proc/filesystems", "nodev\ttmpfs\n"),
     ("proc/loadavg", "0.00 0.00 0.00 1/1 2\n"),
@@ -40,12 +40,20 @@ const FIXED: [(&str, &str); 13] = [
     ("proc/stat", STAT),
     ("proc/uptime", "1000.00 1000.00\n"),
     ("proc/version", "Linux version 6.1.0 (witness)\n"),
+    ("proc/sys/fs/file-max", "100000\n"),
+    ("proc/sys/fs/pipe-max-size", "1048576\n"),
+    ("proc/sys/kernel/cap_last_cap", "40\n"),
     ("proc/sys/kernel/osrelease", "6.1.0\n"),
     ("proc/sys/kernel/ostype", "Linux\n"),
     ("proc/sys/kernel/pid_max", "32768\n"),
+    ("proc/sys/kernel/random/boot_id", "5f1d3a2c-7b6e-4d0f-9a81-2c3b4d5e6f70\n"),
+    ("proc/sys/kernel/threads-max", "32768\n"),
+    ("proc/sys/net/core/somaxconn", "4096\n"),
+    ("proc/sys/vm/max_map_count", "65530\n"),
     ("proc/sys/vm/overcommit_memory", "0\n"),
     ("sys/devices/system/cpu/online", "0\n"),
     ("sys/devices/system/cpu/possible", "0\n"),
+    ("sys/kernel/mm/transparent_hugepage/enabled", "always [madvise] never\n"),
 ];
 
 /// Entries and binds, in an order in which they can be made.

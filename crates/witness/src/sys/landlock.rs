@@ -36,6 +36,15 @@ pub(crate) enum Access {
     Device,
 }
 
+/// Whether TCP may be used at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Network {
+    /// In a network namespace of its own there is nothing but its loopback interface.
+    Own,
+    /// The host's: not one call.
+    Hosts,
+}
+
 /// Rules to apply to the process about to be the program.
 #[derive(Debug)]
 pub(crate) struct Rules {
@@ -43,6 +52,7 @@ pub(crate) struct Rules {
     pub abi: u32,
     /// The places, every other place being refused.
     pub places: Vec<(CString, Access)>,
+    pub network: Network,
 }
 
 #[repr(C)]
@@ -84,7 +94,7 @@ pub(crate) fn apply(rules: &Rules) -> Result<(), i32> {
     let all = handled(rules.abi);
     let attr = RulesetAttr {
         handled_access_fs: all,
-        handled_access_net: if rules.abi >= 4 { NET_BOTH } else { 0 },
+        handled_access_net: if rules.abi >= 4 && rules.network == Network::Hosts { NET_BOTH } else { 0 },
         scoped: if rules.abi >= 6 { SCOPE_BOTH } else { 0 },
     };
     // The structure grew with the interface; an older kernel wants only the part that it knows.

@@ -105,6 +105,31 @@ impl Machine<'_> {
                 (registers.rdx, registers.r10) = (rdx, r10);
                 ptrace::set_registers(tid, &registers).map_err(WitnessError::sandbox("writing registers"))?;
             }
+            Exit::Duplicated { original } => {
+                let mut registers = *original;
+                registers.rax = result as u64;
+                registers.orig_rax = u64::MAX;
+                ptrace::set_registers(tid, &registers).map_err(WitnessError::sandbox("writing registers"))?;
+                self.forget(tgid, result as u32, result as u32);
+            }
+            Exit::TimerFile { original } => {
+                let mut registers = *original;
+                registers.rax = result as u64;
+                registers.orig_rax = u64::MAX;
+                ptrace::set_registers(tid, &registers).map_err(WitnessError::sandbox("writing registers"))?;
+                self.forget(tgid, result as u32, result as u32);
+                self.note_timer_file(tgid, result, original.rdi);
+            }
+            Exit::Socket => self.prepare_socket(tgid, result),
+            Exit::PeerAddress { address, size } => {
+                return Ok(Said::More(super::sockets::address_text(tid, address, size, result)));
+            }
+            Exit::Message { header } => {
+                let fd = self.tasks[at].registers.rdi as i32;
+                let from_kernel = self.is_netlink(tgid, fd);
+                let said = super::sockets::message_text(tid, header, result, from_kernel);
+                return Ok(Said::More(said));
+            }
             Exit::Lock => self.after_lock(at, result)?,
             Exit::Mapped { file, generated } => {
                 self.generated_code |= generated;

@@ -109,9 +109,9 @@ fn open_path(machine: &mut Machine<'_>, call: Call, address: u64, flags: i32) ->
     };
     let (content, random) = match special::find(machine, call, &path) {
         None => return Ok(Flow::PassThen(Exit::Open)),
+        Some(Special::Descriptor(fd)) => return duplicate(machine, call, fd, flags),
         Some(Special::Text(text)) => (text, false),
         Some(Special::Random) => (Vec::new(), true),
-        Some(Special::Unmodelled(what)) => return Ok(Machine::unsupported("unmodelled_proc_file", &what)),
     };
     // The call becomes memfd_create with the path as its name: no memory of the program is touched.
     let cloexec = if flags & libc::O_CLOEXEC != 0 { libc::MFD_CLOEXEC } else { 0 };
@@ -123,6 +123,18 @@ fn open_path(machine: &mut Machine<'_>, call: Call, address: u64, flags: i32) ->
     registers.rsi = u64::from(cloexec);
     ptrace::set_registers(call.tid, &registers).map_err(WitnessError::sandbox("writing registers"))?;
     Ok(Flow::PassThen(if random { Exit::RandomDevice } else { Exit::Special(content) }))
+}
+
+/// Opening one's own descriptor by its name gives another one of the same open file.
+fn duplicate(machine: &mut Machine<'_>, call: Call, fd: i32, flags: i32) -> Handled {
+    let command = if flags & libc::O_CLOEXEC != 0 { libc::F_DUPFD_CLOEXEC } else { libc::F_DUPFD };
+    let original = machine.tasks[call.task].registers;
+    let mut registers = original;
+    registers.orig_rax = libc::SYS_fcntl as u64;
+    registers.rax = registers.orig_rax;
+    (registers.rdi, registers.rsi, registers.rdx) = (fd as u64, command as u64, 0);
+    ptrace::set_registers(call.tid, &registers).map_err(WitnessError::sandbox("writing registers"))?;
+    Ok(Flow::PassThen(Exit::Duplicated { original: Box::new(original) }))
 }
 
 pub(super) fn close(_: &mut Machine<'_>, call: Call) -> Handled {

@@ -11,6 +11,7 @@ mod memory;
 mod modules;
 mod poll;
 mod process;
+mod procfs;
 mod random;
 mod reduced;
 mod schedule;
@@ -22,6 +23,7 @@ mod stops;
 mod table;
 mod task;
 mod time;
+mod timers;
 mod trace;
 mod unwind;
 mod watchdog;
@@ -109,6 +111,13 @@ pub(crate) struct Machine<'a> {
     pub(crate) trace: Trace,
     events: u64,
     watched: Arc<Watched>,
+    pub(crate) timers: Vec<timers::Timer>,
+    pub(crate) next_timer: i32,
+    /// The port and the abstract name that the next socket without one gets.
+    pub(crate) next_port: u16,
+    pub(crate) next_name: u32,
+    /// Whether a socket of the loopback network was made: the kernel may deliver a little later.
+    pub(crate) has_network: bool,
     pub(crate) random_files: HashSet<(u64, u64)>,
     pub(crate) output_files: HashSet<(u64, u64)>,
     pub(crate) inodes: HashMap<(u64, u64), u64>,
@@ -176,6 +185,11 @@ impl<'a> Machine<'a> {
             trace: Trace::new(setup.keep_trace),
             events: 0,
             watched,
+            timers: Vec::new(),
+            next_timer: 0,
+            next_port: sockets::FIRST_PORT,
+            next_name: 1,
+            has_network: false,
             random_files: HashSet::new(),
             output_files,
             inodes: HashMap::new(),

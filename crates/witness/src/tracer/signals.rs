@@ -93,6 +93,12 @@ fn status_masks(tid: i32) -> Option<Masks> {
     })
 }
 
+/// Whether a signal waits for a thread or its process.
+pub(super) fn is_pending(tid: i32, signal: i32) -> bool {
+    let bit = 1u64.checked_shl(signal.wrapping_sub(1) as u32).unwrap_or(0);
+    status_masks(tid).is_some_and(|masks| masks.pending & bit != 0)
+}
+
 impl Masks {
     fn acting(&self, blocked: u64) -> u64 {
         let ignored = self.ignored | IGNORED_BY_DEFAULT & !self.caught;

@@ -64,6 +64,16 @@ pub(crate) enum Exit {
     Sent { pid: i32, signal: i32 },
     /// Put changed argument registers back.
     Restore { rdx: u64, r10: u64 },
+    /// A descriptor's duplicate in place of an opened file.
+    Duplicated { original: Box<Registers> },
+    /// An event descriptor that stands for a timer.
+    TimerFile { original: Box<Registers> },
+    /// A new socket.
+    Socket,
+    /// Note the address that was filled in, and how long it is.
+    PeerAddress { address: u64, size: u64 },
+    /// Note the bytes that a message was made of.
+    Message { header: u64 },
     /// A lock that may not wait.
     Lock,
     /// A mapping: the descriptor mapped executable, if one is.

@@ -20,7 +20,7 @@ const SECOND: u64 = 1_000_000_000;
 const PATIENT_READS: u32 = 100;
 const TIMER_ABSTIME: u64 = 1;
 
-fn base(clock: u64) -> u64 {
+pub(super) fn base(clock: u64) -> u64 {
     match clock as i32 {
         libc::CLOCK_REALTIME | libc::CLOCK_REALTIME_COARSE | libc::CLOCK_REALTIME_ALARM | libc::CLOCK_TAI => {
             REAL_START
@@ -30,7 +30,7 @@ fn base(clock: u64) -> u64 {
     }
 }
 
-fn timespec(nanos: u64) -> [u8; 16] {
+pub(super) fn timespec(nanos: u64) -> [u8; 16] {
     pair(nanos / SECOND, nanos % SECOND)
 }
 
