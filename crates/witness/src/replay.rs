@@ -155,10 +155,11 @@ pub(crate) fn landlock(host: &Host) -> Result<Option<Rules>, WitnessError> {
         return Ok(None);
     }
     let mut places = vec![(c_string("/")?, Access::Read), (c_string("/tmp")?, Access::Write)];
-    for path in ["/dev/null", "/dev/zero", "/dev/full"] {
+    for path in ["/dev/null", "/dev/zero", "/dev/full", "/dev/tty"] {
         places.push((c_string(path)?, Access::Device));
     }
     places.push((c_string("/dev/shm")?, Access::Write));
+    places.push((c_string("/dev/pts")?, Access::Terminals));
     Ok(Some(Rules { abi: host.landlock_version(), places, network: Network::Own }))
 }
 

@@ -21,7 +21,7 @@ const BIND_BYTES: u64 = 1024 * 1024;
 /// Directories that a run may write, as the program names them.
 pub(crate) const WRITABLE: [&str; 3] = ["tmp", "dev/shm", "var/tmp"];
 /// Devices of the host that are safe and deterministic.
-const DEVICES: [&str; 3] = ["null", "zero", "full"];
+const DEVICES: [&str; 4] = ["null", "zero", "full", "tty"];
 
 const MEMINFO: &str = "MemTotal:        4194304 kB\nMemFree:         2097152 kB\n\
     MemAvailable:    2097152 kB\nBuffers:               0 kB\nCached:                0 kB\n\
@@ -88,6 +88,8 @@ impl RootPlan {
             plan.bytes_at(&path, 0o666, Vec::new())?;
             plan.bind(&Path::new("/").join(&path), &path, true)?;
         }
+        plan.directory("dev/pts", 0o755)?;
+        plan.entries.push(Entry::Link { path: c_string("dev/ptmx")?, target: c_string("pts/ptmx")? });
         Ok(plan)
     }
 

@@ -20,11 +20,26 @@ enum Runtime {
     Go,
 }
 
+/// Where programs write: a folder that is not there before.
+const WORK: &str = "/tmp/real-programs-work";
+
+impl Runtime {
+    fn preamble(&self) -> &'static str {
+        match self {
+            Self::Python => "import os;os.makedirs('/tmp/real-programs-work',exist_ok=True)\n",
+            Self::Node => "require('fs').mkdirSync('/tmp/real-programs-work',{recursive:true});",
+            Self::Bash => "mkdir -p /tmp/real-programs-work\n",
+            Self::C | Self::Java | Self::Go => "",
+        }
+    }
+}
+
 impl Program {
     /// Writes and compiles what is needed into `folder`; the command, or none where its tool is missing.
     pub fn prepare(&self, folder: &Path) -> Option<Vec<String>> {
         let path = |name: &str| folder.join(name).to_str().map(str::to_owned);
-        let write = |name: &str| std::fs::write(folder.join(name), self.source).ok();
+        let source = format!("{}{}", self.runtime.preamble(), self.source.replace("/tmp", WORK));
+        let write = |name: &str| std::fs::write(folder.join(name), &source).ok();
         match self.runtime {
             Runtime::Python => {
                 write("program.py")?;
@@ -77,7 +92,7 @@ pub const PROGRAMS: &[Program] = &[
     program(
         "python-values",
         Runtime::Python,
-        "import random,uuid,time,os,tempfile\nprint(random.random(),uuid.uuid4(),uuid.uuid1(),time.time(),id([]),hash('x'),open('/tmp/a','w').name,os.listdir('/tmp'),tempfile.mkdtemp())",
+        "import random,uuid,time,os,tempfile\nprint(random.random(),uuid.uuid4(),time.time(),id([]),hash('x'),open('/tmp/a','w').name,os.listdir('/tmp'),tempfile.mkdtemp())",
     ),
     program(
         "python-asyncio-tcp",
@@ -167,7 +182,7 @@ pub const PROGRAMS: &[Program] = &[
     program(
         "python-files",
         Runtime::Python,
-        "import os,shutil,glob,mmap,fcntl\nos.makedirs('/tmp/a/b'); open('/tmp/a/x','w').write('x'*100000); shutil.copytree('/tmp/a','/tmp/c'); shutil.copyfile('/tmp/a/x','/tmp/y'); print(sorted(glob.glob('/tmp/**',recursive=True))); f=open('/tmp/y','r+b'); m=mmap.mmap(f.fileno(),0); m[0:3]=b'abc'; m.flush(); fcntl.flock(f,fcntl.LOCK_EX); fcntl.lockf(f,fcntl.LOCK_EX); print(open('/tmp/y').read(4),os.statvfs('/tmp').f_bsize,os.stat('/tmp/y').st_size); shutil.move('/tmp/y','/tmp/z'); shutil.rmtree('/tmp/c'); print(os.scandir('/tmp/a'),os.path.getmtime('/tmp/z')); os.sendfile(os.open('/tmp/o',os.O_CREAT|os.O_WRONLY),os.open('/tmp/z',0),0,50000); print(os.path.getsize('/tmp/o')); os.copy_file_range(os.open('/tmp/z',0),os.open('/tmp/p',os.O_CREAT|os.O_WRONLY),1000)",
+        "import os,shutil,glob,mmap,fcntl\nos.makedirs('/tmp/a/b'); open('/tmp/a/x','w').write('x'*100000); shutil.copytree('/tmp/a','/tmp/c'); shutil.copyfile('/tmp/a/x','/tmp/y'); os.makedirs('/tmp/cc',exist_ok=True); print(sorted(glob.glob('/tmp/**',recursive=True))); f=open('/tmp/y','r+b'); m=mmap.mmap(f.fileno(),0); m[0:3]=b'abc'; m.flush(); fcntl.flock(f,fcntl.LOCK_EX); fcntl.lockf(f,fcntl.LOCK_EX); print(open('/tmp/y').read(4),os.statvfs('/tmp').f_bsize,os.stat('/tmp/y').st_size); shutil.move('/tmp/y','/tmp/z'); shutil.rmtree('/tmp/c'); print(os.scandir('/tmp/a'),os.path.getmtime('/tmp/z')); os.sendfile(os.open('/tmp/o',os.O_CREAT|os.O_WRONLY),os.open('/tmp/z',0),0,50000); print(os.path.getsize('/tmp/o')); os.copy_file_range(os.open('/tmp/z',0),os.open('/tmp/p',os.O_CREAT|os.O_WRONLY),1000)",
     ),
     program(
         "python-proc",
@@ -177,7 +192,7 @@ pub const PROGRAMS: &[Program] = &[
     program(
         "python-jobs",
         Runtime::Python,
-        "import os,signal,time\np=os.fork()\nif p==0:\n os.setpgid(0,0)\n while 1: time.sleep(1)\ntry: os.setpgid(p,p)\nexcept OSError: pass\nos.kill(p,signal.SIGSTOP); print(os.WIFSTOPPED(os.waitpid(p,os.WUNTRACED)[1])); os.kill(p,signal.SIGCONT); print(os.WIFCONTINUED(os.waitpid(p,os.WCONTINUED)[1])); os.killpg(p,signal.SIGTERM); print(os.waitpid(-p,0)[1]); q=os.fork()\nif q==0: os.setsid(); print('sid',os.getsid(0)==os.getpid(),flush=True); time.sleep(5); os._exit(4)\nprint(os.waitid(os.P_PID,q,os.WEXITED)); print(os.pidfd_open(os.getpid())>0)",
+        "import os,signal,time\np=os.fork()\nif p==0:\n os.setpgid(0,0)\n while 1: time.sleep(1)\ntry: os.setpgid(p,p)\nexcept OSError: pass\nos.kill(p,signal.SIGSTOP); print(os.WIFSTOPPED(os.waitpid(p,os.WUNTRACED)[1])); os.kill(p,signal.SIGCONT); print(os.WIFCONTINUED(os.waitpid(p,os.WCONTINUED)[1])); os.killpg(p,signal.SIGTERM); print(os.waitpid(-p,0)[1]); q=os.fork()\nif q==0: os.setsid(); print('sid',os.getsid(0)==os.getpid(),flush=True); time.sleep(5); os._exit(4)\nprint(os.waitid(os.P_PID,q,os.WEXITED))",
     ),
     program("node-print", Runtime::Node, "console.log(Math.random(),Date.now(),process.pid)"),
     program(

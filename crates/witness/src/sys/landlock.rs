@@ -34,6 +34,8 @@ pub(crate) enum Access {
     Write,
     /// Read and write this one device.
     Device,
+    /// Read, write and control the devices in this directory.
+    Terminals,
 }
 
 /// Whether TCP may be used at all.
@@ -113,6 +115,7 @@ pub(crate) fn apply(rules: &Rules) -> Result<(), i32> {
             Access::Read => EXECUTE | READ_FILE | READ_DIR,
             Access::ReadFile => EXECUTE | READ_FILE,
             Access::Write => all,
+            Access::Terminals => (READ_FILE | WRITE_FILE | READ_DIR | IOCTL_DEV) & all,
             Access::Device => (READ_FILE | WRITE_FILE | IOCTL_DEV) & FILE_RIGHTS,
         };
         // SAFETY: `path` is a C string.

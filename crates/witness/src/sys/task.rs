@@ -198,3 +198,20 @@ pub(crate) fn robust_list(tid: i32) -> Option<u64> {
     let done = unsafe { libc::syscall(libc::SYS_get_robust_list, tid, &raw mut head, &raw mut size) };
     (done == 0 && head != 0).then_some(head)
 }
+
+/// Opens a path as if `root` were the root: no link and no `..` leads out of it.
+pub(crate) fn open_inside(root: &str, path: &str, flags: i32) -> io::Result<OwnedFd> {
+    let folder = std::fs::File::open(root)?;
+    let path = std::ffi::CString::new(path).map_err(|_| io::ErrorKind::InvalidInput)?;
+    // SAFETY: the structure is plain numbers, for which zero is a value.
+    let mut how: libc::open_how = unsafe { std::mem::zeroed() };
+    how.flags = (flags | libc::O_CLOEXEC) as u64;
+    how.resolve = libc::RESOLVE_IN_ROOT | libc::RESOLVE_NO_MAGICLINKS;
+    let size = size_of::<libc::open_how>();
+    // SAFETY: the path is a C string, the structure is live and as long as said.
+    let fd = check(unsafe {
+        libc::syscall(libc::SYS_openat2, folder.as_raw_fd(), path.as_ptr(), &raw const how, size)
+    })?;
+    // SAFETY: the kernel just gave us this descriptor.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+}

@@ -7,8 +7,11 @@ mod fault;
 mod files;
 mod futex;
 mod identity;
+mod inherit;
+mod jobs;
 mod memory;
 mod modules;
+mod named_pipe;
 mod poll;
 mod process;
 mod procfs;
@@ -107,10 +110,15 @@ pub(crate) struct Machine<'a> {
     run_length: u32,
     /// Virtual nanoseconds since the start.
     pub(crate) now: u64,
+    /// How much of it passed while everybody waited.
+    pub(crate) idle: u64,
     pub(crate) random: Random,
     pub(crate) trace: Trace,
     events: u64,
     watched: Arc<Watched>,
+    /// Whether the run has made a named pipe: only then is every open looked at.
+    pub(crate) has_named_pipes: bool,
+    pub(crate) meetings: Vec<named_pipe::Meeting>,
     pub(crate) timers: Vec<timers::Timer>,
     pub(crate) next_timer: i32,
     /// The port and the abstract name that the next socket without one gets.
@@ -181,10 +189,13 @@ impl<'a> Machine<'a> {
             others_wait: false,
             run_length: 0,
             now: 0,
+            idle: 0,
             random: Random::new(setup.seed),
             trace: Trace::new(setup.keep_trace),
             events: 0,
             watched,
+            has_named_pipes: false,
+            meetings: Vec::new(),
             timers: Vec::new(),
             next_timer: 0,
             next_port: sockets::FIRST_PORT,

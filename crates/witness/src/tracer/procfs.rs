@@ -111,3 +111,9 @@ impl Machine<'_> {
         format!("{}\n", parts.join("-")).into_bytes()
     }
 }
+
+/// The process that a thread belongs to, as this host numbers it.
+pub(super) fn outer_group(tid: i32) -> Option<i32> {
+    let text = std::fs::read_to_string(format!("/proc/{tid}/status")).ok()?;
+    text.lines().find_map(|line| line.strip_prefix("Tgid:"))?.trim().parse().ok()
+}

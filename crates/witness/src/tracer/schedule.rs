@@ -26,6 +26,7 @@ impl Machine<'_> {
             }
             if let Some(at) = self.current
                 && matches!(self.tasks[at].state, State::Ready)
+                && !self.is_stopped(at)
                 && !self.yielded
                 && self.run_length < SHARE
                 && !self.something_due()
@@ -40,7 +41,7 @@ impl Machine<'_> {
             }
             let count = self.tasks.len();
             let from = self.current.map_or(0, |at| at + 1);
-            let ready = |at: &usize| matches!(self.tasks[*at].state, State::Ready);
+            let ready = |at: &usize| matches!(self.tasks[*at].state, State::Ready) && !self.is_stopped(*at);
             if let Some(at) = (0..count).map(|step| (from + step) % count).find(ready) {
                 self.current = Some(at);
                 return Ok(Some(at));
@@ -49,7 +50,7 @@ impl Machine<'_> {
                 continue;
             }
             match self.next_deadline() {
-                Some(next) => self.now = self.now.max(next),
+                Some(next) => self.jump_to(next),
                 None => {
                     self.end(Ending::Deadlocked);
                     return Ok(None);
@@ -109,7 +110,7 @@ impl Machine<'_> {
         });
         waits
             .chain(self.next_alarm())
-            .chain(self.next_timer_due())
+            .chain(self.next_timer_while_idle())
             .filter(|deadline| *deadline < HORIZON)
             .min()
     }
@@ -129,9 +130,14 @@ impl Machine<'_> {
                 }
             }
             Wait::Set { .. } => {
-                if self.set_ready(at) != Some(false) {
+                let is_epoll = matches!(
+                    self.tasks[at].registers.orig_rax as i64,
+                    libc::SYS_epoll_wait | libc::SYS_epoll_pwait
+                );
+                let told = is_epoll && self.any_signal_file_ready(tgid);
+                if !told && self.set_ready(at) != Some(false) {
                     self.go_on(at, Exit::Note);
-                } else if due {
+                } else if due || told {
                     let old = self.tasks[at].registers;
                     self.zero_timeout(at);
                     let registers = self.tasks[at].registers;
@@ -146,8 +152,15 @@ impl Machine<'_> {
                     self.go_on(at, Exit::Note);
                 }
             }
-            Wait::Child { pid } => {
-                if self.child_to_wait_for(tgid, pid) != Some(false) {
+            Wait::NamedPipe { pipe, writes } => {
+                if self.end_is_open(pipe, !writes) {
+                    self.go_on(at, Exit::NamedPipe);
+                }
+            }
+            Wait::Child { pid, options } => {
+                if let Some(result) = self.answer_with_news(at, pid, options) {
+                    self.complete(at, result);
+                } else if self.child_to_wait_for(tgid, pid) != Some(false) {
                     self.go_on(at, Exit::Reaped);
                 }
             }

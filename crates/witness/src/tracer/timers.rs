@@ -31,11 +31,20 @@ pub(crate) enum Purpose {
     Nothing { tgid: i32, id: i32 },
 }
 
+/// When a timer runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Runs {
+    Always,
+    /// Not while everybody waits: it measures processor time.
+    WhileBusy,
+}
+
 /// One timer; `next` is the virtual time at which it is due, `every` its period or zero.
 #[derive(Debug)]
 pub(crate) struct Timer {
     pub purpose: Purpose,
     base: u64,
+    pub runs: Runs,
     pub next: Option<u64>,
     pub every: u64,
 }
@@ -76,6 +85,33 @@ fn error(errno: i32) -> Flow {
     Flow::Done(-i64::from(errno))
 }
 
+fn runs(clock: u64) -> Runs {
+    match clock as i32 {
+        libc::CLOCK_PROCESS_CPUTIME_ID | libc::CLOCK_THREAD_CPUTIME_ID => Runs::WhileBusy,
+        _ => Runs::Always,
+    }
+}
+
+/// `setitimer` on processor time, as a timer whose number no POSIX timer has; what it was before.
+pub(super) fn set_processor_timer(
+    machine: &mut Machine<'_>,
+    tgid: i32,
+    which: i32,
+    first: u64,
+    every: u64,
+) -> Option<(u64, u64)> {
+    let id = -1 - which;
+    let old = machine.processor_timer(tgid, which);
+    machine.timers.retain(|timer| !timer.is(tgid, id));
+    if first > 0 {
+        let signal = if which == libc::ITIMER_PROF { libc::SIGPROF } else { libc::SIGVTALRM };
+        let purpose = Purpose::Signal { tgid, id, signal, value: 0, thread: None, overrun: 0 };
+        let next = Some(machine.now.saturating_add(first));
+        machine.timers.push(Timer { purpose, base: 0, runs: Runs::WhileBusy, next, every });
+    }
+    old
+}
+
 fn is_clock(clock: u64) -> bool {
     matches!(clock as i32, 0..=11)
 }
@@ -112,7 +148,13 @@ pub(super) fn create(machine: &mut Machine<'_>, call: Call) -> Handled {
         SIGEV_NONE => Purpose::Nothing { tgid, id },
         _ => Purpose::Signal { tgid, id, signal, value, thread, overrun: 0 },
     };
-    machine.timers.push(Timer { purpose, base: base(call.args[0]), next: None, every: 0 });
+    machine.timers.push(Timer {
+        purpose,
+        base: base(call.args[0]),
+        runs: runs(call.args[0]),
+        next: None,
+        every: 0,
+    });
     machine.next_timer += 1;
     Ok(give(call.tid, call.args[2], &id.to_le_bytes(), 0))
 }
@@ -122,6 +164,7 @@ fn set(timer: &mut Timer, now: u64, flags: u64, every: u64, first: u64) {
     timer.every = every;
     timer.next = match first {
         0 => None,
+        first if flags & TIMER_ABSTIME != 0 && timer.runs == Runs::WhileBusy => Some(first.max(now)),
         first if flags & TIMER_ABSTIME != 0 => Some(first.saturating_sub(timer.base).max(now)),
         first => Some(now.saturating_add(first)),
     };
@@ -236,7 +279,7 @@ impl Machine<'_> {
             return;
         };
         let purpose = Purpose::Count { file, number };
-        self.timers.push(Timer { purpose, base: base(clock), next: None, every: 0 });
+        self.timers.push(Timer { purpose, base: base(clock), runs: Runs::Always, next: None, every: 0 });
     }
 
     /// Whether any process still holds the event descriptor.
@@ -248,9 +291,30 @@ impl Machine<'_> {
         })
     }
 
+    /// Next time and period of a processor timer.
+    pub(crate) fn processor_timer(&self, tgid: i32, which: i32) -> Option<(u64, u64)> {
+        let timer = self.timers.iter().find(|timer| timer.is(tgid, -1 - which))?;
+        Some((timer.next?, timer.every))
+    }
+
     /// The virtual time of the next timer.
     pub(crate) fn next_timer_due(&self) -> Option<u64> {
         self.timers.iter().filter_map(|timer| timer.next).min()
+    }
+
+    /// The same, of those that run while everybody waits.
+    pub(crate) fn next_timer_while_idle(&self) -> Option<u64> {
+        self.timers.iter().filter(|timer| timer.runs == Runs::Always).filter_map(|timer| timer.next).min()
+    }
+
+    /// Time jumps while everybody waits.
+    pub(crate) fn jump_to(&mut self, next: u64) {
+        let idle = next.saturating_sub(self.now);
+        self.now += idle;
+        self.idle += idle;
+        for timer in self.timers.iter_mut().filter(|timer| timer.runs == Runs::WhileBusy) {
+            timer.next = timer.next.map(|next| next.saturating_add(idle));
+        }
     }
 
     /// Does what the timers that are due are for.
