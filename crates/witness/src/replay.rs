@@ -23,7 +23,7 @@ use crate::root::{RootPlan, WRITABLE, c_string};
 use crate::source::FileSource;
 use crate::substitutes::{Files, Substitutes};
 use crate::sys::child::{self, Launch, NOBODY, Tree};
-use crate::sys::landlock::{Access, Rules};
+use crate::sys::landlock::{Access, Network, Rules};
 use crate::sys::{filter, task};
 use crate::tracer::{self, ModuleFile, Observed, Setup, Visible};
 
@@ -188,11 +188,12 @@ pub(crate) fn landlock(host: &Host) -> Result<Option<Rules>, WitnessError> {
         return Ok(None);
     }
     let mut places = vec![(c_string("/")?, Access::Read), (c_string("/tmp")?, Access::Write)];
-    for path in ["/dev/null", "/dev/zero", "/dev/full"] {
+    for path in ["/dev/null", "/dev/zero", "/dev/full", "/dev/tty"] {
         places.push((c_string(path)?, Access::Device));
     }
     places.push((c_string("/dev/shm")?, Access::Write));
-    Ok(Some(Rules { abi: host.landlock_version(), places }))
+    places.push((c_string("/dev/pts")?, Access::Terminals));
+    Ok(Some(Rules { abi: host.landlock_version(), places, network: Network::Own }))
 }
 
 /// One run with everything decided; record and replay meet here.

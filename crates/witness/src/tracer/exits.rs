@@ -9,6 +9,8 @@ use crate::limits::LimitKind;
 use crate::report::Ending;
 use crate::sys::{memory, ptrace, task};
 
+/// The kernel carries what goes into a terminal to its other end on a thread of its own.
+const TERMINAL_PAUSE: std::time::Duration = std::time::Duration::from_millis(1);
 /// Most bytes of one read that the trace digests.
 const MAX_FILL: i64 = 16 << 20;
 /// Results from here up to -1 are error numbers.
@@ -105,6 +107,39 @@ impl Machine<'_> {
                 (registers.rdx, registers.r10) = (rdx, r10);
                 ptrace::set_registers(tid, &registers).map_err(WitnessError::sandbox("writing registers"))?;
             }
+            Exit::Duplicated { original } => {
+                let mut registers = *original;
+                registers.rax = result as u64;
+                registers.orig_rax = u64::MAX;
+                ptrace::set_registers(tid, &registers).map_err(WitnessError::sandbox("writing registers"))?;
+                self.forget(tgid, result as u32, result as u32);
+            }
+            Exit::TimerFile { original } => {
+                let mut registers = *original;
+                registers.rax = result as u64;
+                registers.orig_rax = u64::MAX;
+                ptrace::set_registers(tid, &registers).map_err(WitnessError::sandbox("writing registers"))?;
+                self.forget(tgid, result as u32, result as u32);
+                self.note_timer_file(tgid, result, original.rdi);
+            }
+            Exit::Typed => std::thread::sleep(TERMINAL_PAUSE),
+            Exit::NamedPipe => {
+                self.note_opened(tgid, result);
+                self.meetings.retain_mut(|meeting| {
+                    meeting.awaited.retain(|waiter| *waiter != at);
+                    !meeting.awaited.is_empty()
+                });
+            }
+            Exit::Socket => self.prepare_socket(tgid, result),
+            Exit::PeerAddress { address, size } => {
+                return Ok(Said::More(super::sockets::address_text(tid, address, size, result)));
+            }
+            Exit::Message { header } => {
+                let fd = self.tasks[at].registers.rdi as i32;
+                let from_kernel = self.is_netlink(tgid, fd);
+                let said = super::sockets::message_text(tid, header, result, from_kernel);
+                return Ok(Said::More(said));
+            }
             Exit::Lock => self.after_lock(at, result)?,
             Exit::Mapped { file, generated } => {
                 self.generated_code |= generated;
@@ -184,7 +219,7 @@ impl Machine<'_> {
     }
 
     fn note_wait(&mut self, at: usize, result: i64) -> Said {
-        const SI_PID: u64 = 12;
+        const SI_PID: u64 = 16;
         const SI_STATUS: u64 = 24;
         let (tid, tgid, registers) = (self.tasks[at].tid, self.tasks[at].tgid, self.tasks[at].registers);
         let read = |address: u64| memory::read_u32(tid, address).unwrap_or(0);
@@ -222,6 +257,11 @@ impl Machine<'_> {
                 return self.drain(tgid);
             }
             return Ok(());
+        }
+        if signal == libc::SIGCONT
+            && let Some(sender) = self.current.map(|at| self.tasks[at].tgid)
+        {
+            self.continue_processes(pid, sender)?;
         }
         for tgid in self.living() {
             self.interrupt(tgid)?;

@@ -8,10 +8,14 @@ mod fault;
 mod files;
 mod futex;
 mod identity;
+mod inherit;
+mod jobs;
 mod memory;
 mod modules;
+mod named_pipe;
 mod poll;
 mod process;
+mod procfs;
 mod random;
 mod reduced;
 mod schedule;
@@ -24,6 +28,7 @@ mod stops;
 mod table;
 mod task;
 mod time;
+mod timers;
 mod trace;
 mod unwind;
 mod watchdog;
@@ -114,10 +119,22 @@ pub(crate) struct Machine<'a> {
     run_length: u32,
     /// Virtual nanoseconds since the start.
     pub(crate) now: u64,
+    /// How much of it passed while everybody waited.
+    pub(crate) idle: u64,
     pub(crate) random: Random,
     pub(crate) trace: Trace,
     events: u64,
     watched: Arc<Watched>,
+    /// Whether the run has made a named pipe: only then is every open looked at.
+    pub(crate) has_named_pipes: bool,
+    pub(crate) meetings: Vec<named_pipe::Meeting>,
+    pub(crate) timers: Vec<timers::Timer>,
+    pub(crate) next_timer: i32,
+    /// The port and the abstract name that the next socket without one gets.
+    pub(crate) next_port: u16,
+    pub(crate) next_name: u32,
+    /// Whether a socket of the loopback network was made: the kernel may deliver a little later.
+    pub(crate) has_network: bool,
     pub(crate) random_files: HashSet<(u64, u64)>,
     pub(crate) output_files: HashSet<(u64, u64)>,
     pub(crate) inodes: HashMap<(u64, u64), u64>,
@@ -184,10 +201,18 @@ impl<'a> Machine<'a> {
             others_wait: false,
             run_length: 0,
             now: 0,
+            idle: 0,
             random: Random::new(setup.seed),
             trace: Trace::new(setup.keep_trace),
             events: 0,
             watched,
+            has_named_pipes: false,
+            meetings: Vec::new(),
+            timers: Vec::new(),
+            next_timer: 0,
+            next_port: sockets::FIRST_PORT,
+            next_name: 1,
+            has_network: false,
             random_files: HashSet::new(),
             output_files,
             inodes: HashMap::new(),

@@ -114,6 +114,9 @@ impl Machine<'_> {
             breakpoints: BTreeMap::new(),
             bias: 0,
             executable: String::new(),
+            is_stopped: false,
+            news: None,
+            is_quiet_about_stops: false,
             alarm: None,
         })
     }
@@ -304,6 +307,7 @@ impl Machine<'_> {
             process.breakpoints = parent.breakpoints.clone();
             process.bias = parent.bias;
             process.executable = parent.executable.clone();
+            process.is_quiet_about_stops = parent.is_quiet_about_stops;
             self.processes.insert(child, process);
         }
         if event == libc::PTRACE_EVENT_VFORK {
@@ -323,7 +327,10 @@ impl Machine<'_> {
             libc::SIGXFSZ => self.end(Ending::LimitExceeded { limit: LimitKind::FileSize }),
             _ => {}
         }
-        let index = self.tasks[at].index;
+        let (index, tgid) = (self.tasks[at].index, self.tasks[at].tgid);
+        if super::jobs::is_stop(signal) && !super::signals::is_caught(self.tasks[at].tid, signal) {
+            return self.stop_process(tgid, signal);
+        }
         self.trace.add(&format!("{index} signal {signal}"));
         self.tasks[at].signal = signal;
         if is_fault(signal) {

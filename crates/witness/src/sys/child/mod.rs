@@ -8,6 +8,7 @@ mod descriptors;
 mod entries;
 mod init;
 mod mounts;
+mod network;
 mod program;
 mod root;
 mod spawn;
