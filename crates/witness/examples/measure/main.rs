@@ -22,6 +22,7 @@ fn main() -> Result<(), Failed> {
     let mut rows = Vec::new();
     let mut skipped = Vec::new();
     for program in programs::all(folder.path())? {
+        eprintln!("{}", program.name);
         match measure(&program, &host) {
             Ok(row) => rows.push(row),
             Err(error) => skipped.push(format!("{}: {error}", program.name)),

@@ -26,16 +26,17 @@ print(os.stat('/usr/bin/python3').st_ino, open('/etc/hostname').read() if os.pat
 print(sorted(os.listdir('/usr/lib/python3.11'))[:3], os.listdir('/usr/lib/python3.11')[:3])
 ";
 const PYTHON_THREADS: &str = "\
-import threading
-total, lock = 0, threading.Lock()
-def work(n):
-    global total
-    for i in range(20000):
-        with lock:
-            total += i % n
-threads = [threading.Thread(target=work, args=(n + 1,)) for n in range(6)]
-[t.start() for t in threads]; [t.join() for t in threads]
-print(total)
+import queue, threading
+jobs, done = queue.Queue(), queue.Queue()
+def work():
+    while (n := jobs.get()) is not None:
+        done.put(sum(range(n)))
+threads = [threading.Thread(target=work) for _ in range(6)]
+[t.start() for t in threads]
+[jobs.put(n) for n in range(300)]
+[jobs.put(None) for _ in threads]
+[t.join() for t in threads]
+print(sum(done.get() for _ in range(300)))
 ";
 const NODE_HTTP: &str = "\
 const http = require('http');
