@@ -189,8 +189,17 @@ pub(crate) struct WitnessDiff {
 #[derive(Debug, Args)]
 pub(crate) struct Record {
     /// The incident that the command shows
-    #[arg(long, value_name = "ID")]
+    #[arg(
+        long,
+        value_name = "ID",
+        required = false,
+        required_unless_present = "attach_core",
+        default_value_if("attach_core", clap::builder::ArgPredicate::IsPresent, "")
+    )]
     pub incident: String,
+    /// Open a draft from a core file, or from the text that a tool printed, and say what is missing
+    #[arg(long, value_name = "FILE")]
+    pub attach_core: Option<PathBuf>,
     /// The artifact under test, a file or a whole directory [default: the command itself, its file
     /// name being the role]
     #[arg(long, value_name = "[ROLE=]PATH")]
@@ -226,7 +235,7 @@ pub(crate) struct Record {
     #[arg(long)]
     pub dry_run: bool,
     /// The command
-    #[arg(last = true, required = true, value_name = "CMD")]
+    #[arg(last = true, required_unless_present = "attach_core", value_name = "CMD")]
     pub command: Vec<String>,
 }
 

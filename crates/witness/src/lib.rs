@@ -13,6 +13,7 @@
 
 mod capsule;
 pub mod debug;
+pub mod draft;
 mod error;
 mod host;
 mod limits;

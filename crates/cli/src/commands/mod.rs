@@ -1,6 +1,7 @@
 //! One file a noun.
 
 mod delta;
+mod draft;
 mod evidence;
 mod evidence_page;
 mod gate;

@@ -8,14 +8,17 @@ use assay_verify::NewWitness;
 use assay_witness::{Capsule, MapSource};
 use serde_json::{Value, json};
 
-use super::{list, record, role_and_path, text, witness_debug, witness_diff};
-use crate::args::Witness;
+use super::{draft, list, record, role_and_path, text, witness_debug, witness_diff};
+use crate::args::{Record, Witness};
 use crate::client::{Client, segment};
 use crate::error::{CliError, Exit, chain};
 use crate::output::{Output, milliseconds, table};
 
 pub(super) async fn run(client: &Client, command: &Witness, output: &Output) -> Result<Exit, CliError> {
     match command {
+        Witness::Record(Record { attach_core: Some(file), incident, .. }) => {
+            draft::run(file, incident, output)
+        }
         Witness::Record(args) => record::run(client, args, output).await,
         Witness::Check { witness, replays } => check(client, witness, *replays, output).await,
         Witness::Replay { witness, subject } => replay(client, witness, subject, output).await,

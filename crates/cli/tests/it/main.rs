@@ -4,6 +4,7 @@
 mod bad_input;
 mod debugging;
 mod divergence;
+mod drafts;
 mod main_job;
 mod reports;
 
