@@ -8,7 +8,7 @@ use assay_verify::NewWitness;
 use assay_witness::{Capsule, MapSource};
 use serde_json::{Value, json};
 
-use super::{list, record, role_and_path, text};
+use super::{list, record, role_and_path, text, witness_debug, witness_diff};
 use crate::args::Witness;
 use crate::client::{Client, segment};
 use crate::error::{CliError, Exit, chain};
@@ -19,6 +19,8 @@ pub(super) async fn run(client: &Client, command: &Witness, output: &Output) -> 
         Witness::Record(args) => record::run(client, args, output).await,
         Witness::Check { witness, replays } => check(client, witness, *replays, output).await,
         Witness::Replay { witness, subject } => replay(client, witness, subject, output).await,
+        Witness::Diff(args) => witness_diff::run(client, args, output).await,
+        Witness::Debug(args) => witness_debug::run(client, args, output).await,
         Witness::Show { witness } => show(client, witness, output).await,
         Witness::Export { witness, output: file } => export(client, witness, file, output).await,
         Witness::Import { file, incident } => import(client, file, incident, output).await,
@@ -26,7 +28,7 @@ pub(super) async fn run(client: &Client, command: &Witness, output: &Output) -> 
 }
 
 /// The id of a witness, or of the newest one of an incident.
-async fn resolve(client: &Client, name: &str) -> Result<String, CliError> {
+pub(super) async fn resolve(client: &Client, name: &str) -> Result<String, CliError> {
     if name.starts_with("sha256:") {
         return Ok(name.to_owned());
     }
@@ -60,14 +62,20 @@ pub(super) fn describe_check(answer: &Value) -> String {
     let admitted = answer["admitted"].as_bool() == Some(true);
     let verdict = if admitted { "admitted" } else { "quarantined" };
     let layout = if answer["layout_sensitive"].as_bool() == Some(true) { ", layout-sensitive" } else { "" };
-    format!(
+    let mut lines = witness_diff::describe_stacks(&json!({
+        "diverged_at": answer["diverged_at"],
+        "stacks": answer["divergence"]["stacks"],
+    }));
+    let line = format!(
         "{verdict}: {} replays ({} elsewhere), {} observation(s), {} trace(s){layout}, median {}",
         answer["replays"],
         answer["replays_elsewhere"],
         answer["distinct_observations"],
         answer["distinct_traces"],
         milliseconds(answer["milliseconds"].as_f64().unwrap_or_default())
-    )
+    );
+    lines.insert(0, line);
+    lines.join("\n")
 }
 
 async fn check(client: &Client, witness: &str, replays: u32, output: &Output) -> Result<Exit, CliError> {
@@ -86,7 +94,7 @@ async fn replay(
     let mut substitutions: BTreeMap<String, Sha256> = BTreeMap::new();
     for subject in subjects {
         let (role, path) = role_and_path(subject)?;
-        substitutions.insert(role, client.upload_file(&path).await?);
+        substitutions.insert(role, client.upload_artifact(&path).await?);
     }
     let path = format!("/api/v1/witnesses/{}/replays", segment(&resolve(client, witness).await?));
     let answer = client.post(&path, &json!({ "subjects": substitutions })).await?;
@@ -130,19 +138,29 @@ async fn show(client: &Client, witness: &str, output: &Output) -> Result<Exit, C
     Ok(Exit::Yes)
 }
 
-async fn export(client: &Client, witness: &str, file: &Path, output: &Output) -> Result<Exit, CliError> {
+/// A witness, its capsule, and the capsule's bytes in a folder.
+pub(super) async fn fetched(
+    client: &Client,
+    witness: &str,
+    folder: &Path,
+) -> Result<(Value, Capsule, MapSource), CliError> {
     let answer =
         client.get(&format!("/api/v1/witnesses/{}", segment(&resolve(client, witness).await?))).await?;
     let capsule: Capsule = serde_json::from_value(answer["capsule"].clone())
         .map_err(|error| CliError::environment("the capsule cannot be read", &error))?;
-    let folder = tempfile::tempdir().map_err(|error| CliError::environment("no temporary folder", &error))?;
     let mut files = MapSource::default();
     for blob in capsule.blobs() {
         let bytes = client.get_raw(&format!("/api/v1/blobs/{}", blob.digest)).await?;
-        let path = folder.path().join(blob.digest.hex());
+        let path = folder.join(blob.digest.hex());
         std::fs::write(&path, bytes).map_err(|error| CliError::file(&path, &error))?;
         files.0.insert(blob.digest, path);
     }
+    Ok((answer, capsule, files))
+}
+
+async fn export(client: &Client, witness: &str, file: &Path, output: &Output) -> Result<Exit, CliError> {
+    let folder = tempfile::tempdir().map_err(|error| CliError::environment("no temporary folder", &error))?;
+    let (answer, capsule, files) = fetched(client, witness, folder.path()).await?;
     let target = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut archive =
         tempfile::NamedTempFile::new_in(target).map_err(|error| CliError::file(file, &error))?;

@@ -10,3 +10,5 @@ mod faults;
 mod lab;
 mod limits;
 mod profiles;
+mod surroundings;
+mod trees;

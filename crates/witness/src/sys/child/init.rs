@@ -55,9 +55,9 @@ impl Prepared<'_> {
             }
         }
         if self.launch.tree != Tree::Bare {
-            let name = c"witness";
-            // SAFETY: the name is live and seven bytes long.
-            done(Step::HostName, unsafe { libc::sethostname(name.as_ptr(), 7) }.into())?;
+            let name = &self.launch.host_name;
+            // SAFETY: the name is live and as long as said.
+            done(Step::HostName, unsafe { libc::sethostname(name.as_ptr(), name.as_bytes().len()) }.into())?;
             raise_loopback()?;
         }
         // SAFETY: as in `start`; the child runs only `program`, which never returns.
