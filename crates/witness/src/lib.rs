@@ -23,6 +23,7 @@ mod reduced;
 mod replay;
 mod report;
 mod root;
+mod schedule;
 mod source;
 mod substitutes;
 mod sys;
@@ -46,6 +47,7 @@ pub use report::{
     Ending, Fault, INNER_FRAMES, LoadedModule, MAX_FAULTS, MAX_HEAD_BYTES, OUTER_FRAMES, OpenedFile, Output,
     RunReport, Stopped, ThreadStack,
 };
+pub use schedule::{MAX_SWITCHES, Place, Switch};
 pub use source::{FileSource, Located, MapSource};
 
 /// The version of everything that decides what a replay shows; part of every verdict's cache key.

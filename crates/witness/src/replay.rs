@@ -20,6 +20,7 @@ use crate::limits::Limits;
 use crate::perturb::{Beside, Perturbation};
 use crate::report::{Ending, LoadedModule, OpenedFile, Output, RunReport};
 use crate::root::{RootPlan, WRITABLE, c_string};
+use crate::schedule::Switch;
 use crate::source::FileSource;
 use crate::substitutes::{Files, Substitutes};
 use crate::sys::child::{self, Launch, NOBODY, Tree};
@@ -149,6 +150,8 @@ fn replay_under(
         stdin: &stdin,
         limits: capsule.limits,
         seed: capsule.seed,
+        schedule: &capsule.schedule,
+        patience: None,
         request,
         landlock: landlock(host)?,
         recording: false,
@@ -209,12 +212,22 @@ pub(crate) struct Run<'a> {
     pub stdin: &'a [u8],
     pub limits: Limits,
     pub seed: u64,
+    pub schedule: &'a [Switch],
+    pub patience: Option<u64>,
     pub request: &'a ReplayRequest,
     pub landlock: Option<Rules>,
     pub recording: bool,
     pub visible: Option<&'a Visible<'a>>,
     pub debugger: Option<Box<dyn Debugger + Send>>,
     pub host: &'a Host,
+}
+
+/// What a run showed beyond its report; only a recorder asks.
+pub(crate) struct Beyond {
+    /// The paths that led somewhere.
+    pub touched: Vec<String>,
+    /// Where a thread was that computed while others waited.
+    pub stuck: Option<Switch>,
 }
 
 /// Digest of a file by its path inside.
@@ -228,7 +241,7 @@ impl Run<'_> {
         mut self,
         module: &ModuleFile<'_>,
         digest: &DigestOf<'_>,
-    ) -> Result<(RunReport, Vec<String>), WitnessError> {
+    ) -> Result<(RunReport, Beyond), WitnessError> {
         let started = Instant::now();
         let output = || task::nameless_file(&[]).map_err(WitnessError::sandbox("making an output"));
         let copy = |fd: &OwnedFd| fd.try_clone().map_err(WitnessError::sandbox("keeping an output"));
@@ -238,6 +251,8 @@ impl Run<'_> {
         let setup = Setup {
             limits: self.limits,
             seed: self.seed,
+            schedule: self.schedule,
+            patience: self.patience,
             coverage: &request.coverage,
             keep_trace: request.keep_trace.unwrap_or(0),
             stop_at: request.stop_at,
@@ -345,7 +360,7 @@ fn report(
     host: &Host,
     file: &ModuleFile<'_>,
     digest: &DigestOf<'_>,
-) -> Result<(RunReport, Vec<String>), WitnessError> {
+) -> Result<(RunReport, Beyond), WitnessError> {
     let (trace_digest, trace) = observed.trace.finish();
     let module =
         |path: &String| LoadedModule { module: tracer::module_id(path, file(path)), digest: digest(path) };
@@ -368,7 +383,7 @@ fn report(
         wall_micros: started.elapsed().as_micros() as u64,
         environment_class: host.environment_class().clone(),
     };
-    Ok((report, observed.touched.into_iter().collect()))
+    Ok((report, Beyond { touched: observed.touched.into_iter().collect(), stuck: observed.stuck }))
 }
 
 fn read_output(fd: &OwnedFd) -> Result<Output, WitnessError> {
@@ -426,6 +441,8 @@ pub(crate) fn try_sandbox(tree: Tree) -> Tried {
         let setup = Setup {
             limits,
             seed: 0,
+            schedule: &[],
+            patience: None,
             coverage: &[],
             keep_trace: 0,
             stop_at: None,

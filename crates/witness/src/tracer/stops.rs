@@ -137,6 +137,13 @@ impl Machine<'_> {
         let tid = self.tasks[at].tid;
         let to_exit = self.tasks[at].exit.is_some();
         self.others_wait = self.anybody_waits_beside(at);
+        if self.setup.patience.is_some() {
+            let running = self.others_wait.then(|| (self.tasks[at].tgid, tid));
+            self.watched.note_running(running);
+        }
+        if !to_exit && !self.setup.schedule.is_empty() {
+            self.arm_switch(at)?;
+        }
         // A thread that was killed meanwhile cannot be resumed; its end is reported by itself.
         let _ = if to_exit {
             ptrace::resume_to_exit(tid, signal)
@@ -148,12 +155,15 @@ impl Machine<'_> {
         if matches!(self.tasks[at].state, State::EndedLeader) {
             return self.let_leader_end(at);
         }
+        let outcome = self.wait_for_stop(at);
+        self.disarm_switch(at);
+        outcome
+    }
+
+    fn wait_for_stop(&mut self, at: usize) -> Result<(), WitnessError> {
         loop {
             let report = self.wait(-1)?;
-            if self.dispatch(at, report)? {
-                return Ok(());
-            }
-            if self.tasks[at].is_gone() || self.ending.is_some() {
+            if self.dispatch(at, report)? || self.tasks[at].is_gone() || self.ending.is_some() {
                 return Ok(());
             }
         }
@@ -317,7 +327,11 @@ impl Machine<'_> {
     }
 
     fn on_signal(&mut self, at: usize, signal: i32) -> Result<(), WitnessError> {
-        if signal == libc::SIGTRAP && (self.on_breakpoint(at)? || self.on_debugger_breakpoint(at)?)
+        if signal == libc::SIGSTOP && self.watched.take_asked() {
+            return self.on_patience(at);
+        }
+        if signal == libc::SIGTRAP
+            && (self.on_switch(at)? || self.on_breakpoint(at)? || self.on_debugger_breakpoint(at)?)
             || signal == libc::SIGSEGV && self.on_counter(at)?
         {
             return Ok(());
