@@ -112,7 +112,7 @@ impl Machine<'_> {
             restarting: 0,
             planted: BTreeMap::new(),
             breakpoints: BTreeMap::new(),
-            bias: 0,
+            covered: Vec::new(),
             executable: String::new(),
             is_stopped: false,
             news: None,
@@ -272,8 +272,7 @@ impl Machine<'_> {
         process.planted.clear();
         process.breakpoints.clear();
         process.executable = executable.to_string_lossy().into_owned();
-        let auxiliary =
-            self.fix_auxiliary_vector(tid).map_err(WitnessError::sandbox("fixing the auxiliary vector"))?;
+        self.fix_auxiliary_vector(tid).map_err(WitnessError::sandbox("fixing the auxiliary vector"))?;
         for mapping in modules::mappings(tid) {
             if modules::is_file(&mapping.path) {
                 self.touched.insert(mapping.path.clone());
@@ -283,7 +282,7 @@ impl Machine<'_> {
             }
         }
         self.release_vfork_parent(tgid);
-        self.plant(tid, tgid, auxiliary)
+        self.plant_all(tid, tgid)
     }
 
     fn release_vfork_parent(&mut self, child_process: i32) {
@@ -315,7 +314,7 @@ impl Machine<'_> {
             process.restarting = parent.restarting;
             process.planted = parent.planted.clone();
             process.breakpoints = parent.breakpoints.clone();
-            process.bias = parent.bias;
+            process.covered = parent.covered.clone();
             process.executable = parent.executable.clone();
             process.is_quiet_about_stops = parent.is_quiet_about_stops;
             self.processes.insert(child, process);
