@@ -13,6 +13,7 @@
 
 mod capsule;
 pub mod debug;
+mod environment;
 mod error;
 mod host;
 mod limits;
@@ -34,6 +35,7 @@ pub use capsule::{
     Blob, CAPSULE_SCHEMA, Capsule, CapsuleError, CapsuleFile, FileKind, MAX_FILE_BYTES, MAX_FILES,
     MAX_TOTAL_BYTES, RESERVED, SubjectSlot,
 };
+pub use environment::{EnvironmentInstruction, MAX_ENVIRONMENT_INSTRUCTIONS};
 pub use error::WitnessError;
 pub use host::{EnvironmentClass, Host, Kernel, Profile, Refusal, RefusalCode, Tried};
 pub use limits::{LimitKind, Limits, MAX_LIMITS};

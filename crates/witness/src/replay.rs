@@ -267,7 +267,7 @@ impl Run<'_> {
         let _beside = Beside::start(&request.perturbation);
         let cpu = request.perturbation.cpu;
         let observed = on_own_thread(cpu, move || tracer::run(&launch, setup, watched))?;
-        report(observed, &outputs, started, host, module, digest)
+        report(observed, &outputs, started, host, &request.coverage, module, digest)
     }
 
     fn launch(mut self, stdio: [OwnedFd; 3]) -> Result<Launch, WitnessError> {
@@ -345,6 +345,8 @@ pub(crate) fn not_run(ending: Ending, host: &Host) -> RunReport {
         generated_code: false,
         modules: Vec::new(),
         files_opened: Vec::new(),
+        environment_bound: false,
+        environment_instructions: Vec::new(),
         trace: Vec::new(),
         stopped: None,
         cpu_micros: 0,
@@ -358,6 +360,7 @@ fn report(
     outputs: &[OwnedFd; 2],
     started: Instant,
     host: &Host,
+    coverage: &[CoveragePlan],
     file: &ModuleFile<'_>,
     digest: &DigestOf<'_>,
 ) -> Result<(RunReport, Beyond), WitnessError> {
@@ -365,6 +368,8 @@ fn report(
     let module =
         |path: &String| LoadedModule { module: tracer::module_id(path, file(path)), digest: digest(path) };
     let opened = |path: &String| OpenedFile { path: path.clone(), digest: digest(path) };
+    let functions_executed: Vec<_> = observed.functions.into_iter().collect();
+    let environment_instructions = crate::environment::instructions(&functions_executed, coverage, file);
     let report = RunReport {
         ending: observed.ending,
         stdout: read_output(&outputs[0])?,
@@ -372,11 +377,13 @@ fn report(
         faults: observed.faults,
         events: observed.events,
         trace_digest,
-        functions_executed: observed.functions.into_iter().collect(),
+        functions_executed,
         unknown_code: observed.unknown_code,
         generated_code: observed.generated_code,
         modules: observed.modules.iter().map(module).collect(),
         files_opened: observed.opened.iter().map(opened).collect(),
+        environment_bound: !environment_instructions.is_empty(),
+        environment_instructions,
         trace,
         stopped: observed.stopped,
         cpu_micros: observed.cpu_micros,

@@ -132,3 +132,33 @@ fn functions_of_libraries_are_seen_wherever_they_are_loaded() {
         assert_eq!(report.trace_digest, lab.replay(&recording).trace_digest, "watching changes nothing");
     }
 }
+
+#[test]
+fn executed_instructions_that_tell_about_the_cpu_are_reported() {
+    let Some(lab) = Lab::new() else { return };
+    let source = "static int ask(void){unsigned a=0,b,c,d;__asm__ volatile(\"cpuid\":\"+a\"(a),\"=b\"(b),\"=c\"(c),\"=d\"(d));return a>0;} static int idle(void){unsigned long r;__asm__ volatile(\"rdrand %0\":\"=r\"(r));return r;}\nint main(int c,char**v){ return c>5?idle():(c>1?ask()*0:0); }";
+    let program = lab.compile("asks", source, &[]);
+    let path = program.canonicalize().unwrap().to_str().unwrap().to_owned();
+    let all = functions(&program);
+    let entries: Vec<Address> = all.iter().map(|(address, _)| Address(*address)).collect();
+    for (arguments, wanted) in [(&["x"][..], vec!["cpuid"]), (&[], vec![])] {
+        let command = [&[path.as_str()], arguments].concat();
+        let recording = lab.record(&command);
+        let plan = CoveragePlan {
+            path: path.clone(),
+            entries: entries.clone(),
+            traps: Vec::new(),
+            watch: Vec::new(),
+        };
+        let report =
+            lab.replay_as(&recording, &ReplayRequest { coverage: vec![plan], ..ReplayRequest::default() });
+        assert_exited(&report);
+        let names: Vec<&str> =
+            report.environment_instructions.iter().map(|i| i.instruction.as_str()).collect();
+        assert_eq!((names, report.environment_bound), (wanted.clone(), !wanted.is_empty()));
+        if let Some(found) = report.environment_instructions.first() {
+            let asks = all.iter().find(|(_, name)| name == "ask").unwrap().0;
+            assert!((asks..asks + 64).contains(&found.place.offset.0));
+        }
+    }
+}
