@@ -14,6 +14,7 @@
 mod capsule;
 pub mod debug;
 pub mod draft;
+mod environment;
 mod error;
 mod host;
 mod limits;
@@ -24,6 +25,7 @@ mod reduced;
 mod replay;
 mod report;
 mod root;
+mod schedule;
 mod source;
 mod substitutes;
 mod sys;
@@ -34,6 +36,7 @@ pub use capsule::{
     Blob, CAPSULE_SCHEMA, Capsule, CapsuleError, CapsuleFile, FileKind, MAX_FILE_BYTES, MAX_FILES,
     MAX_TOTAL_BYTES, RESERVED, SubjectSlot,
 };
+pub use environment::{EnvironmentInstruction, MAX_ENVIRONMENT_INSTRUCTIONS};
 pub use error::WitnessError;
 pub use host::{EnvironmentClass, Host, Kernel, Profile, Refusal, RefusalCode, Tried};
 pub use limits::{LimitKind, Limits, MAX_LIMITS};
@@ -47,7 +50,8 @@ pub use report::{
     Ending, Fault, INNER_FRAMES, LoadedModule, MAX_FAULTS, MAX_HEAD_BYTES, OUTER_FRAMES, OpenedFile, Output,
     RunReport, Stopped, ThreadStack,
 };
+pub use schedule::{MAX_SWITCHES, Place, Switch};
 pub use source::{FileSource, Located, MapSource};
 
 /// The version of everything that decides what a replay shows; part of every verdict's cache key.
-pub const RUNNER_VERSION: &str = "1";
+pub const RUNNER_VERSION: &str = "2";

@@ -49,6 +49,8 @@ pub(crate) fn replay(
         stdin: &stdin,
         limits: capsule.limits,
         seed: capsule.seed,
+        schedule: &capsule.schedule,
+        patience: None,
         request,
         landlock: Some(rules(capsule, host)?),
         recording: false,

@@ -20,6 +20,7 @@ use crate::limits::Limits;
 use crate::perturb::{Beside, Perturbation};
 use crate::report::{Ending, LoadedModule, OpenedFile, Output, RunReport};
 use crate::root::{RootPlan, WRITABLE, c_string};
+use crate::schedule::Switch;
 use crate::source::FileSource;
 use crate::substitutes::{Files, Substitutes};
 use crate::sys::child::{self, Launch, NOBODY, Tree};
@@ -149,6 +150,8 @@ fn replay_under(
         stdin: &stdin,
         limits: capsule.limits,
         seed: capsule.seed,
+        schedule: &capsule.schedule,
+        patience: None,
         request,
         landlock: landlock(host)?,
         recording: false,
@@ -209,12 +212,22 @@ pub(crate) struct Run<'a> {
     pub stdin: &'a [u8],
     pub limits: Limits,
     pub seed: u64,
+    pub schedule: &'a [Switch],
+    pub patience: Option<u64>,
     pub request: &'a ReplayRequest,
     pub landlock: Option<Rules>,
     pub recording: bool,
     pub visible: Option<&'a Visible<'a>>,
     pub debugger: Option<Box<dyn Debugger + Send>>,
     pub host: &'a Host,
+}
+
+/// What a run showed beyond its report; only a recorder asks.
+pub(crate) struct Beyond {
+    /// The paths that led somewhere.
+    pub touched: Vec<String>,
+    /// Where a thread was that computed while others waited.
+    pub stuck: Option<Switch>,
 }
 
 /// Digest of a file by its path inside.
@@ -228,7 +241,7 @@ impl Run<'_> {
         mut self,
         module: &ModuleFile<'_>,
         digest: &DigestOf<'_>,
-    ) -> Result<(RunReport, Vec<String>), WitnessError> {
+    ) -> Result<(RunReport, Beyond), WitnessError> {
         let started = Instant::now();
         let output = || task::nameless_file(&[]).map_err(WitnessError::sandbox("making an output"));
         let copy = |fd: &OwnedFd| fd.try_clone().map_err(WitnessError::sandbox("keeping an output"));
@@ -238,6 +251,8 @@ impl Run<'_> {
         let setup = Setup {
             limits: self.limits,
             seed: self.seed,
+            schedule: self.schedule,
+            patience: self.patience,
             coverage: &request.coverage,
             keep_trace: request.keep_trace.unwrap_or(0),
             stop_at: request.stop_at,
@@ -252,7 +267,7 @@ impl Run<'_> {
         let _beside = Beside::start(&request.perturbation);
         let cpu = request.perturbation.cpu;
         let observed = on_own_thread(cpu, move || tracer::run(&launch, setup, watched))?;
-        report(observed, &outputs, started, host, module, digest)
+        report(observed, &outputs, started, host, &request.coverage, module, digest)
     }
 
     fn launch(mut self, stdio: [OwnedFd; 3]) -> Result<Launch, WitnessError> {
@@ -330,6 +345,8 @@ pub(crate) fn not_run(ending: Ending, host: &Host) -> RunReport {
         generated_code: false,
         modules: Vec::new(),
         files_opened: Vec::new(),
+        environment_bound: false,
+        environment_instructions: Vec::new(),
         trace: Vec::new(),
         stopped: None,
         cpu_micros: 0,
@@ -343,13 +360,16 @@ fn report(
     outputs: &[OwnedFd; 2],
     started: Instant,
     host: &Host,
+    coverage: &[CoveragePlan],
     file: &ModuleFile<'_>,
     digest: &DigestOf<'_>,
-) -> Result<(RunReport, Vec<String>), WitnessError> {
+) -> Result<(RunReport, Beyond), WitnessError> {
     let (trace_digest, trace) = observed.trace.finish();
     let module =
         |path: &String| LoadedModule { module: tracer::module_id(path, file(path)), digest: digest(path) };
     let opened = |path: &String| OpenedFile { path: path.clone(), digest: digest(path) };
+    let functions_executed: Vec<_> = observed.functions.into_iter().collect();
+    let environment_instructions = crate::environment::instructions(&functions_executed, coverage, file);
     let report = RunReport {
         ending: observed.ending,
         stdout: read_output(&outputs[0])?,
@@ -357,18 +377,20 @@ fn report(
         faults: observed.faults,
         events: observed.events,
         trace_digest,
-        functions_executed: observed.functions.into_iter().collect(),
+        functions_executed,
         unknown_code: observed.unknown_code,
         generated_code: observed.generated_code,
         modules: observed.modules.iter().map(module).collect(),
         files_opened: observed.opened.iter().map(opened).collect(),
+        environment_bound: !environment_instructions.is_empty(),
+        environment_instructions,
         trace,
         stopped: observed.stopped,
         cpu_micros: observed.cpu_micros,
         wall_micros: started.elapsed().as_micros() as u64,
         environment_class: host.environment_class().clone(),
     };
-    Ok((report, observed.touched.into_iter().collect()))
+    Ok((report, Beyond { touched: observed.touched.into_iter().collect(), stuck: observed.stuck }))
 }
 
 fn read_output(fd: &OwnedFd) -> Result<Output, WitnessError> {
@@ -426,6 +448,8 @@ pub(crate) fn try_sandbox(tree: Tree) -> Tried {
         let setup = Setup {
             limits,
             seed: 0,
+            schedule: &[],
+            patience: None,
             coverage: &[],
             keep_trace: 0,
             stop_at: None,

@@ -5,6 +5,7 @@ use assay_evidence::Sha256;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::environment::EnvironmentInstruction;
 use crate::host::EnvironmentClass;
 use crate::limits::LimitKind;
 
@@ -155,6 +156,13 @@ pub struct RunReport {
     pub modules: Vec<LoadedModule>,
     /// Files opened, sorted by path.
     pub files_opened: Vec<OpenedFile>,
+    /// Whether an executed function, of those that were watched, holds an instruction that tells about the
+    /// CPU and cannot be trapped: what was seen then holds for CPUs of this class.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub environment_bound: bool,
+    /// These instructions, sorted, the first 64.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub environment_instructions: Vec<EnvironmentInstruction>,
     /// One line for each traced call, as many as were asked for.
     pub trace: Vec<String>,
     /// Where the run was stopped, if that was asked for and it came so far.

@@ -12,7 +12,7 @@
 #include <pthread.h>
 #include <semaphore.h>
 static void *late(void *a) { usleep(3000); uint64_t one = 1; write(*(int *)a, &one, 8); return 0; }
-int main() { sigset_t s; sigemptyset(&s); sigaddset(&s, SIGUSR1); sigaddset(&s, SIGCHLD); sigprocmask(SIG_BLOCK, &s, 0); int f = signalfd(-1, &s, 0);
+int main() { setvbuf(stdout, 0, _IONBF, 0); sigset_t s; sigemptyset(&s); sigaddset(&s, SIGUSR1); sigaddset(&s, SIGCHLD); sigprocmask(SIG_BLOCK, &s, 0); int f = signalfd(-1, &s, 0);
     raise(SIGUSR1); struct signalfd_siginfo i; read(f, &i, sizeof i); printf("%d from %d\n", i.ssi_signo, i.ssi_pid == getpid());
     if (!fork()) { usleep(1000); exit(5); } struct pollfd p = {f, POLLIN, 0}; printf("poll %d\n", poll(&p, 1, 60000)); read(f, &i, sizeof i); printf("%d status %d\n", i.ssi_signo, i.ssi_status); wait(0);
     if (!fork()) { usleep(1000); exit(6); } read(f, &i, sizeof i); printf("%d status %d\n", i.ssi_signo, i.ssi_status); wait(0);

@@ -9,8 +9,6 @@ use crate::limits::LimitKind;
 use crate::report::Ending;
 use crate::sys::{memory, ptrace, task};
 
-/// The kernel carries what goes into a terminal to its other end on a thread of its own.
-const TERMINAL_PAUSE: std::time::Duration = std::time::Duration::from_millis(1);
 /// Most bytes of one read that the trace digests.
 const MAX_FILL: i64 = 16 << 20;
 /// Results from here up to -1 are error numbers.
@@ -122,7 +120,7 @@ impl Machine<'_> {
                 self.forget(tgid, result as u32, result as u32);
                 self.note_timer_file(tgid, result, original.rdi);
             }
-            Exit::Typed => std::thread::sleep(TERMINAL_PAUSE),
+            Exit::Typed => self.carry_terminals(),
             Exit::NamedPipe => {
                 self.note_opened(tgid, result);
                 self.meetings.retain_mut(|meeting| {
@@ -144,7 +142,7 @@ impl Machine<'_> {
             Exit::Mapped { file, generated } => {
                 self.generated_code |= generated;
                 if let Some(fd) = file {
-                    self.note_mapped(tgid, fd);
+                    self.note_mapped(at, fd, result)?;
                 }
                 return Ok(Said::Address);
             }
@@ -175,14 +173,20 @@ impl Machine<'_> {
         process.listings.retain(|fd, _| !within(fd));
     }
 
-    fn note_mapped(&mut self, tgid: i32, fd: i32) {
+    fn note_mapped(&mut self, at: usize, fd: i32, result: i64) -> Result<(), WitnessError> {
+        let (tid, tgid, registers) = (self.tasks[at].tid, self.tasks[at].tgid, self.tasks[at].registers);
         let path = std::fs::read_link(format!("/proc/{tgid}/fd/{fd}")).unwrap_or_default();
-        match path.to_str() {
-            Some(path) if modules::is_file(path) => {
-                self.modules.insert(path.to_owned());
-            }
-            _ => self.generated_code = true,
+        let Some(path) = path.to_str().filter(|path| modules::is_file(path)) else {
+            self.generated_code = true;
+            return Ok(());
+        };
+        self.modules.insert(path.to_owned());
+        if (-MAX_ERRNO..0).contains(&result) {
+            return Ok(());
         }
+        let start = result as u64;
+        let end = start.saturating_add(registers.rsi.next_multiple_of(4096));
+        self.plant(tid, tgid, path, start..end, registers.r9)
     }
 
     fn fill_special(&mut self, at: usize, fd: i64, content: &[u8], random: bool) -> Result<(), WitnessError> {

@@ -335,6 +335,31 @@ impl Machine<'_> {
         task::poll_now(&mut set).is_ok_and(|ready| ready == 0)
     }
 
+    /// The kernel carries what goes into a terminal to its other end on a thread of its own, unless
+    /// somebody asks there first: so everybody asks. What is echoed comes back in a second round.
+    pub(crate) fn carry_terminals(&mut self) {
+        const ROUNDS: usize = 3;
+        let ends: Vec<_> = self.living().into_iter().flat_map(|tgid| self.terminals(tgid)).collect();
+        let wanted =
+            |end| libc::pollfd { fd: std::os::fd::AsRawFd::as_raw_fd(end), events: libc::POLLIN, revents: 0 };
+        for _ in 0..ROUNDS {
+            let _ = task::poll_now(&mut ends.iter().map(wanted).collect::<Vec<_>>());
+        }
+    }
+
+    fn terminals(&mut self, tgid: i32) -> Vec<std::os::fd::OwnedFd> {
+        let entries = std::fs::read_dir(format!("/proc/{tgid}/fd")).into_iter().flatten().flatten();
+        let fds = entries.filter_map(|entry| {
+            let target = std::fs::read_link(entry.path()).ok()?;
+            let target = target.to_str()?;
+            let is_end = target.starts_with("/dev/pts/") || target.ends_with("/ptmx") || target == "/dev/tty";
+            is_end.then(|| entry.file_name().to_str()?.parse().ok())?
+        });
+        let fds: Vec<i32> = fds.collect();
+        let handle = std::sync::Arc::clone(&self.process(tgid).handle);
+        fds.into_iter().filter_map(|fd| handle.descriptor(fd).ok()).collect()
+    }
+
     /// Whether any signal descriptor of a process could tell something.
     pub(crate) fn any_signal_file_ready(&mut self, tgid: i32) -> bool {
         let kinds = &self.process(tgid).kinds;

@@ -14,6 +14,7 @@ mod memory;
 mod modules;
 mod named_pipe;
 mod poll;
+mod preempt;
 mod process;
 mod procfs;
 mod random;
@@ -45,6 +46,7 @@ use crate::error::WitnessError;
 use crate::limits::{LimitKind, Limits};
 use crate::replay::CoveragePlan;
 use crate::report::{Ending, Fault, Stopped};
+use crate::schedule::Switch;
 use crate::sys::child::{self, Launch, Started};
 use crate::sys::{memory as bytes, ptrace};
 use debug::Stepping;
@@ -60,6 +62,10 @@ pub(crate) struct Setup<'a> {
     pub seed: u64,
     pub coverage: &'a [CoveragePlan],
     pub keep_trace: usize,
+    /// Where turns are taken from threads that compute while others wait.
+    pub schedule: &'a [Switch],
+    /// CPU time in microseconds after which a recorder looks for such a place.
+    pub patience: Option<u64>,
     /// The line of the trace after which the run is stopped and every stack looked at.
     pub stop_at: Option<u64>,
     /// Who looks at the run where it stops.
@@ -85,6 +91,8 @@ pub(crate) struct Observed {
     pub generated_code: bool,
     pub modules: BTreeSet<String>,
     pub opened: BTreeSet<String>,
+    /// Where a thread was that computed while others waited.
+    pub stuck: Option<Switch>,
     /// Every path that led somewhere, as it was asked for, absolute.
     pub touched: BTreeSet<String>,
     pub stopped: Option<Stopped>,
@@ -116,6 +124,8 @@ pub(crate) struct Machine<'a> {
     yielded: bool,
     /// While the current thread ran last, another thread or a timer waited for its turn or for time.
     others_wait: bool,
+    following: preempt::Following,
+    stuck: Option<Switch>,
     run_length: u32,
     /// Virtual nanoseconds since the start.
     pub(crate) now: u64,
@@ -165,10 +175,10 @@ pub(crate) fn run(
 ) -> Result<Observed, WitnessError> {
     let watched = Arc::new(Watched::default());
     let started = child::start(launch).map_err(WitnessError::sandbox("starting the first process"))?;
-    let limits = setup.limits;
+    let (limits, patience) = (setup.limits, setup.patience);
     let mut machine = Machine::new(setup, started, Arc::clone(&watched), outputs)?;
     let outcome = machine.launch().and_then(|()| {
-        let _watchdog = Watchdog::start(Arc::clone(&watched), limits)
+        let _watchdog = Watchdog::start(Arc::clone(&watched), limits, patience)
             .map_err(WitnessError::sandbox("starting the watchdog"))?;
         machine.drive()
     });
@@ -199,6 +209,8 @@ impl<'a> Machine<'a> {
             current: None,
             yielded: false,
             others_wait: false,
+            following: preempt::Following::default(),
+            stuck: None,
             run_length: 0,
             now: 0,
             idle: 0,
@@ -248,6 +260,7 @@ impl<'a> Machine<'a> {
             generated_code: self.generated_code,
             modules: self.modules,
             opened: self.opened,
+            stuck: self.stuck,
             touched: self.touched,
             stopped: self.stopped,
             cpu_micros,

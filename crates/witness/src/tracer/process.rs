@@ -149,7 +149,7 @@ impl Machine<'_> {
     }
 
     /// Makes the stack of a fresh image the same everywhere: no vDSO, known random bytes.
-    pub(crate) fn fix_auxiliary_vector(&mut self, tid: i32) -> std::io::Result<Auxiliary> {
+    pub(crate) fn fix_auxiliary_vector(&mut self, tid: i32) -> std::io::Result<()> {
         const MAX_WORDS: u64 = 1 << 20;
         let registers = crate::sys::ptrace::registers(tid)?;
         let arguments = memory::read_u64(tid, registers.rsp)?;
@@ -162,26 +162,18 @@ impl Machine<'_> {
             }
         }
         at += 8;
-        let mut found = Auxiliary::default();
         loop {
             let (kind, value) = (memory::read_u64(tid, at)?, memory::read_u64(tid, at + 8)?);
             match kind {
-                libc::AT_NULL => return Ok(found),
+                libc::AT_NULL => return Ok(()),
                 libc::AT_SYSINFO_EHDR => memory::write(tid, at, &libc::AT_IGNORE.to_le_bytes())?,
                 libc::AT_RANDOM => {
                     let bytes = self.random.bytes(16);
                     memory::write(tid, value, &bytes)?;
                 }
-                libc::AT_ENTRY => found.entry = value,
                 _ => {}
             }
             at += 16;
         }
     }
-}
-
-/// What the kernel told a fresh image.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Auxiliary {
-    pub entry: u64,
 }

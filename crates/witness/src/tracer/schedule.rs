@@ -103,7 +103,7 @@ impl Machine<'_> {
         self.next_deadline().is_some() || self.tasks.iter().enumerate().any(ready)
     }
 
-    fn next_deadline(&self) -> Option<u64> {
+    pub(super) fn next_deadline(&self) -> Option<u64> {
         let waits = self.tasks.iter().filter_map(|task| match &task.state {
             State::Waiting(wait) => wait.deadline(),
             _ => None,

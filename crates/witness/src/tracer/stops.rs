@@ -112,7 +112,7 @@ impl Machine<'_> {
             restarting: 0,
             planted: BTreeMap::new(),
             breakpoints: BTreeMap::new(),
-            bias: 0,
+            covered: Vec::new(),
             executable: String::new(),
             is_stopped: false,
             news: None,
@@ -137,6 +137,13 @@ impl Machine<'_> {
         let tid = self.tasks[at].tid;
         let to_exit = self.tasks[at].exit.is_some();
         self.others_wait = self.anybody_waits_beside(at);
+        if self.setup.patience.is_some() {
+            let running = self.others_wait.then(|| (self.tasks[at].tgid, tid));
+            self.watched.note_running(running);
+        }
+        if !to_exit && !self.setup.schedule.is_empty() {
+            self.arm_switch(at)?;
+        }
         // A thread that was killed meanwhile cannot be resumed; its end is reported by itself.
         let _ = if to_exit {
             ptrace::resume_to_exit(tid, signal)
@@ -148,12 +155,15 @@ impl Machine<'_> {
         if matches!(self.tasks[at].state, State::EndedLeader) {
             return self.let_leader_end(at);
         }
+        let outcome = self.wait_for_stop(at);
+        self.disarm_switch(at);
+        outcome
+    }
+
+    fn wait_for_stop(&mut self, at: usize) -> Result<(), WitnessError> {
         loop {
             let report = self.wait(-1)?;
-            if self.dispatch(at, report)? {
-                return Ok(());
-            }
-            if self.tasks[at].is_gone() || self.ending.is_some() {
+            if self.dispatch(at, report)? || self.tasks[at].is_gone() || self.ending.is_some() {
                 return Ok(());
             }
         }
@@ -262,8 +272,7 @@ impl Machine<'_> {
         process.planted.clear();
         process.breakpoints.clear();
         process.executable = executable.to_string_lossy().into_owned();
-        let auxiliary =
-            self.fix_auxiliary_vector(tid).map_err(WitnessError::sandbox("fixing the auxiliary vector"))?;
+        self.fix_auxiliary_vector(tid).map_err(WitnessError::sandbox("fixing the auxiliary vector"))?;
         for mapping in modules::mappings(tid) {
             if modules::is_file(&mapping.path) {
                 self.touched.insert(mapping.path.clone());
@@ -273,7 +282,7 @@ impl Machine<'_> {
             }
         }
         self.release_vfork_parent(tgid);
-        self.plant(tid, tgid, auxiliary)
+        self.plant_all(tid, tgid)
     }
 
     fn release_vfork_parent(&mut self, child_process: i32) {
@@ -305,7 +314,7 @@ impl Machine<'_> {
             process.restarting = parent.restarting;
             process.planted = parent.planted.clone();
             process.breakpoints = parent.breakpoints.clone();
-            process.bias = parent.bias;
+            process.covered = parent.covered.clone();
             process.executable = parent.executable.clone();
             process.is_quiet_about_stops = parent.is_quiet_about_stops;
             self.processes.insert(child, process);
@@ -317,7 +326,11 @@ impl Machine<'_> {
     }
 
     fn on_signal(&mut self, at: usize, signal: i32) -> Result<(), WitnessError> {
-        if signal == libc::SIGTRAP && (self.on_breakpoint(at)? || self.on_debugger_breakpoint(at)?)
+        if signal == libc::SIGSTOP && self.watched.take_asked() {
+            return self.on_patience(at);
+        }
+        if signal == libc::SIGTRAP
+            && (self.on_switch(at)? || self.on_breakpoint(at)? || self.on_debugger_breakpoint(at)?)
             || signal == libc::SIGSEGV && self.on_counter(at)?
         {
             return Ok(());

@@ -227,8 +227,8 @@ pub(crate) struct Process {
     pub planted: BTreeMap<u64, u8>,
     /// A debugger's breakpoints, and the bytes that they stand for.
     pub breakpoints: BTreeMap<u64, u8>,
-    /// What the first entry of `planted` is relative to.
-    pub bias: u64,
+    /// The mappings that they lie in.
+    pub covered: Vec<super::coverage::Covered>,
     pub executable: String,
     /// Stopped by a signal, and not continued since.
     pub is_stopped: bool,

@@ -10,5 +10,6 @@ mod faults;
 mod lab;
 mod limits;
 mod profiles;
+mod real;
 mod surroundings;
 mod trees;
