@@ -17,6 +17,7 @@ mod host;
 mod limits;
 pub mod oci;
 mod record;
+pub mod redact;
 mod reduced;
 mod replay;
 mod report;
