@@ -154,9 +154,8 @@ fn place(text: &[u8], key: &Range<usize>) -> Option<Place> {
     if text.get(at) == Some(&b'\\') && is_quote(text.get(at + 1)) {
         at += 1;
     }
-    if is_quote(text.get(at)) || text.get(at) == Some(&b']') {
-        at += 1;
-    }
+    at += usize::from(is_quote(text.get(at)));
+    at += usize::from(text.get(at) == Some(&b']'));
     let spaces = run(text, at, 8, |byte| byte == b' ' || byte == b'\t');
     let option = text[key.clone()].starts_with(b"-") && spaces > at;
     at = spaces;

@@ -72,9 +72,9 @@ pub(super) fn scan(text: &[u8], hits: &mut Hits) {
         }
         let cluster = cluster(text, start);
         let end = cluster.groups.last().map_or(start + 1, |group| group.end);
-        // Two short groups hold nothing that is sought.
+        // The shortest that is sought: four groups of an address, or five digits of a coordinate.
         let count: usize = cluster.groups.iter().map(ExactSizeIterator::len).sum();
-        if count >= 6 {
+        if count >= 5 || cluster.groups.len() >= 4 {
             read(text, &cluster, hits);
         }
         at = end;
@@ -132,7 +132,8 @@ fn card(text: &[u8], cluster: &Cluster, at: usize) -> Option<Found> {
     let count = if lone { 1 } else { shape?.len() };
     let digits = cluster.digits(text, at..at + count);
     let range = cluster.range(at..at + count);
-    let whole = ends(text, range.end) && !goes_on_as_id(text, &range);
+    let international = before(text, range.start) == Some(b'+');
+    let whole = ends(text, range.end) && !goes_on_as_id(text, &range) && !international;
     (whole && card_issuer(&digits) && luhn(&digits)).then_some((Kind::PaymentCard, range, count))
 }
 

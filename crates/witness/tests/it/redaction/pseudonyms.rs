@@ -30,8 +30,12 @@ fn they_are_keyed_and_keep_length_class_and_validity() {
             assert_eq!(pseudonym, key.pseudonym(&finding.kind, value));
             assert_ne!(pseudonym, value, "{}", finding.kind);
             assert_ne!(pseudonym, other.pseudonym(&finding.kind, value), "{}", finding.kind);
-            assert!(
-                value.iter().map(|byte| class(*byte)).eq(pseudonym.iter().map(|byte| class(*byte))),
+            // The checksum at the end of a GitHub token is what it has to be.
+            let classed = if finding.kind == Kind::GithubToken { 34 } else { value.len() };
+            let classes = |text: &[u8]| text[..classed].iter().map(|byte| class(*byte)).collect::<Vec<_>>();
+            assert_eq!(
+                classes(value),
+                classes(&pseudonym),
                 "{}: {:?} {:?}",
                 finding.kind,
                 String::from_utf8_lossy(value),
