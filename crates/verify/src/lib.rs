@@ -11,6 +11,8 @@
 mod carry;
 mod check;
 mod demangle;
+mod difference;
+mod divergence;
 mod error;
 mod expectation;
 mod incident;
@@ -27,6 +29,7 @@ mod stacks;
 mod witnesses;
 
 pub use check::{CheckOutcome, MAX_REPLAYS};
+pub use difference::{Compared, DiffSide, Difference, ReasonClass};
 pub use error::{VerifyError, VerifyResult};
 pub use expectation::{Side, SpecError};
 pub use incident::{Expectations, Facts, IncidentDefinition, IncidentError, Kind};

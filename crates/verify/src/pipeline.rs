@@ -7,7 +7,6 @@ use assay_evidence::{Sha256, Statement, Subject, TenantId, Timestamp, json, pred
 use assay_gate::{Mode, Verdict};
 use assay_notary::{Notary, Prepared};
 use assay_store::{StoreError, jobs};
-use assay_witness::Layout;
 use serde::Serialize;
 
 use crate::carry::Carried;
@@ -15,7 +14,7 @@ use crate::judge::judge;
 use crate::path::reached;
 use crate::predicates::ReplayVerdict;
 use crate::run::{StoredRun, class_digest};
-use crate::running::Ready;
+use crate::running::{How, Ready};
 use crate::sql::{self, VerdictRow, WitnessRow};
 use crate::{IncidentDefinition, Verifier, VerifyResult};
 
@@ -236,7 +235,7 @@ impl Verifier {
         let started = Instant::now();
         let ready: Ready = self.ready(tenant, &asked.witness.id).await?;
         let ready = self.with_artifact(tenant, ready, &asked.target.digest).await?;
-        let run = self.run(&ready, Some(asked.target.digest), Layout::Fixed).await?;
+        let run = self.run(&ready, Some(asked.target.digest), How::default()).await?;
         let judgement =
             judge(asked.definition, &run.report, reached(&asked.witness.recorded_path, &run.executed_names));
         let stored = self.stored(&ready, asked.target.digest, &run);

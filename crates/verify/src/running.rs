@@ -7,7 +7,7 @@ use std::time::Instant;
 use assay_binary::{CodeMap, Image};
 use assay_evidence::{Sha256, TenantId, json};
 use assay_store::StoreError;
-use assay_witness::{Capsule, CoveragePlan, Layout, MapSource, ReplayRequest, RunReport};
+use assay_witness::{Capsule, CoveragePlan, Layout, MapSource, Perturbation, ReplayRequest, RunReport};
 
 use crate::demangle::demangle;
 use crate::observation::decisive_fault;
@@ -25,6 +25,15 @@ pub(crate) struct Ready {
     pub definition: IncidentDefinition,
     pub capsule: Capsule,
     pub files: MapSource,
+}
+
+/// How a capsule is run; by default at the fixed layout, as verifying does.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct How {
+    pub layout: Layout,
+    pub perturbation: Perturbation,
+    pub keep_trace: Option<usize>,
+    pub stop_at: Option<u64>,
 }
 
 /// One run with its time.
@@ -54,12 +63,7 @@ impl Verifier {
     }
 
     /// Runs the capsule once on a thread of its own, with every function of the subject watched.
-    pub(crate) async fn run(
-        &self,
-        ready: &Ready,
-        artifact: Option<Sha256>,
-        layout: Layout,
-    ) -> VerifyResult<Timed> {
+    pub(crate) async fn run(&self, ready: &Ready, artifact: Option<Sha256>, how: How) -> VerifyResult<Timed> {
         let host = self.host()?.clone();
         let tenant_file = match artifact {
             Some(digest) => Some(self.subject_file(ready, &digest).await?),
@@ -80,7 +84,9 @@ impl Verifier {
             let coverage = image.as_ref().map(|image| plan(&path, image)).into_iter().collect();
             let substitutions: BTreeMap<String, PathBuf> =
                 tenant_file.map(|file| (role, file)).into_iter().collect();
-            let request = ReplayRequest { substitutions, layout, coverage, keep_trace: None };
+            let How { layout, perturbation, keep_trace, stop_at } = how;
+            let request =
+                ReplayRequest { substitutions, layout, coverage, keep_trace, stop_at, perturbation };
             let report = assay_witness::replay(&capsule, &files, &request, &host)?;
             let milliseconds = started.elapsed().as_secs_f64() * 1000.0;
             let executed: Vec<_> = report

@@ -7,7 +7,7 @@ use assay_evidence::{Sha256, Statement, Subject, TenantId, Timestamp, json, pred
 use assay_gate::Verdict;
 use assay_notary::{Notary, Prepared};
 use assay_store::StoreError;
-use assay_witness::{Capsule, Layout, RunReport};
+use assay_witness::{Capsule, RunReport};
 use serde::{Deserialize, Serialize};
 
 use crate::judge::{Budget, judge, mismatch};
@@ -15,7 +15,7 @@ use crate::observation::Observation;
 use crate::path::{reached, recorded_path};
 use crate::predicates::MicroWitness;
 use crate::run::environment_digest;
-use crate::running::Ready;
+use crate::running::{How, Ready};
 use crate::sql::WitnessRow;
 use crate::{IncidentDefinition, Verifier, VerifyError, VerifyResult, sql};
 
@@ -127,7 +127,7 @@ impl Verifier {
         }
         let files = self.files(tenant, &new.capsule).await?;
         let ready = Ready { row, definition, capsule: new.capsule, files };
-        let run = self.run(&ready, None, Layout::Fixed).await?;
+        let run = self.run(&ready, None, How::default()).await?;
         let package = ready.definition.package_path();
         let expected = &ready.definition.expect.vulnerable;
         if let Some(detail) = mismatch(expected, &run.report, package.as_deref(), Budget::Over) {
@@ -174,10 +174,7 @@ impl Verifier {
             || new.capsule.subjects.iter().map(|slot| slot.role.as_str()).collect::<Vec<_>>().join(", ");
         let slot = new.capsule.subjects.iter().find(|slot| slot.role == new.role);
         let slot = slot.ok_or_else(|| VerifyError::UnknownRole { role: new.role.clone(), known: known() })?;
-        let artifact = new.capsule.file(&slot.path).and_then(|file| match file.kind {
-            assay_witness::FileKind::Regular { digest, .. } => Some(digest),
-            _ => None,
-        });
+        let artifact = new.capsule.artifact(slot);
         let artifact =
             artifact.ok_or_else(|| VerifyError::UnknownRole { role: new.role.clone(), known: known() })?;
         let bytes = json::canonical(&new.capsule)?;
@@ -252,7 +249,7 @@ impl Verifier {
             Some(digest) => self.with_artifact(tenant, ready, digest).await?,
             None => ready,
         };
-        let run = self.run(&ready, artifact, Layout::Fixed).await?;
+        let run = self.run(&ready, artifact, How::default()).await?;
         let path = reached(&ready.row.recorded_path, &run.executed_names);
         let judgement = judge(&ready.definition, &run.report, path);
         Ok(ReplayOutcome {

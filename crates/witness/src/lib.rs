@@ -16,6 +16,7 @@ mod error;
 mod host;
 mod limits;
 pub mod oci;
+mod perturb;
 mod record;
 pub mod redact;
 mod reduced;
@@ -23,8 +24,10 @@ mod replay;
 mod report;
 mod root;
 mod source;
+mod substitutes;
 mod sys;
 mod tracer;
+pub mod tree;
 
 pub use capsule::{
     Blob, CAPSULE_SCHEMA, Capsule, CapsuleError, CapsuleFile, FileKind, MAX_FILE_BYTES, MAX_FILES,
@@ -34,11 +37,12 @@ pub use error::WitnessError;
 pub use host::{EnvironmentClass, Host, Kernel, Profile, Refusal, RefusalCode, Tried};
 pub use limits::{LimitKind, Limits, MAX_LIMITS};
 pub use oci::{manifest, witness_id};
+pub use perturb::Perturbation;
 pub use record::{RecordRequest, Recording, record};
 pub use replay::{CoveragePlan, Layout, MAX_COVERAGE_ENTRIES, ReplayRequest, replay};
 pub use report::{
     Ending, Fault, INNER_FRAMES, LoadedModule, MAX_FAULTS, MAX_HEAD_BYTES, OUTER_FRAMES, OpenedFile, Output,
-    RunReport,
+    RunReport, Stopped, ThreadStack,
 };
 pub use source::{FileSource, Located, MapSource};
 

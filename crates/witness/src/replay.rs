@@ -12,14 +12,16 @@ use std::time::Instant;
 use assay_binary::Address;
 use assay_evidence::Sha256;
 
-use crate::capsule::{Capsule, FileKind};
+use crate::capsule::Capsule;
 use crate::error::WitnessError;
 use crate::host::{Host, Tried};
 use crate::limits::Limits;
+use crate::perturb::{Beside, Perturbation};
 use crate::report::{Ending, LoadedModule, OpenedFile, Output, RunReport};
 use crate::root::{RootPlan, WRITABLE, c_string};
 use crate::source::FileSource;
-use crate::sys::child::{self, Launch, Tree};
+use crate::substitutes::{Files, Substitutes};
+use crate::sys::child::{self, Launch, NOBODY, Tree};
 use crate::sys::landlock::{Access, Rules};
 use crate::sys::{filter, task};
 use crate::tracer::{self, ModuleFile, Observed, Setup, Visible};
@@ -38,7 +40,7 @@ const TRACER_STACK: usize = 2 << 20;
 /// How a capsule is to be replayed.
 #[derive(Clone, Debug, Default)]
 pub struct ReplayRequest {
-    /// Other files for the places of subjects, by role.
+    /// Other builds for the places of subjects, by role: a file, or for a tree an archive or a directory.
     pub substitutions: BTreeMap<String, PathBuf>,
     /// Where modules, stack and heap lie.
     pub layout: Layout,
@@ -46,6 +48,11 @@ pub struct ReplayRequest {
     pub coverage: Vec<CoveragePlan>,
     /// How many lines of the trace to keep.
     pub keep_trace: Option<usize>,
+    /// The line of the trace, the first being 1, after which the run is stopped and every thread's stack
+    /// is reported; its ending is then `stopped_on_request`.
+    pub stop_at: Option<u64>,
+    /// What is made different around the run.
+    pub perturbation: Perturbation,
 }
 
 /// Where modules, stack and heap lie.
@@ -90,9 +97,12 @@ pub fn replay(
     if !host.has_namespaces() {
         return crate::reduced::replay(capsule, source, request, host);
     }
-    let substitutes = substitutes(capsule, request);
+    let substitutes = match Substitutes::of(capsule, request) {
+        Ok(substitutes) => substitutes,
+        Err(unfit) => return Ok(not_run(unfit.ending(), host)),
+    };
     let mut plan = RootPlan::with_runner_files()?;
-    plan.add_capsule(capsule, source, &|path| substitutes.get(path).cloned())?;
+    plan.add_capsule(capsule, source, &substitutes)?;
     let writable = WRITABLE.iter().map(|path| c_string(*path)).collect::<Result<_, _>>()?;
     let stdin = match capsule.stdin {
         None => Vec::new(),
@@ -135,13 +145,6 @@ pub(crate) fn check(capsule: &Capsule, request: &ReplayRequest) -> Result<(), Wi
     Ok(())
 }
 
-pub(crate) fn substitutes(capsule: &Capsule, request: &ReplayRequest) -> BTreeMap<String, PathBuf> {
-    let slots = capsule.subjects.iter();
-    slots
-        .filter_map(|slot| Some((slot.path.clone(), request.substitutions.get(&slot.role)?.clone())))
-        .collect()
-}
-
 pub(crate) fn read_blob(source: &dyn FileSource, digest: &Sha256) -> Result<Vec<u8>, WitnessError> {
     let missing = |source| WitnessError::Bytes { digest: *digest, source };
     let bytes = std::fs::read(source.path(digest).map_err(missing)?).map_err(missing)?;
@@ -160,35 +163,6 @@ pub(crate) fn landlock(host: &Host) -> Result<Option<Rules>, WitnessError> {
     }
     places.push((c_string("/dev/shm")?, Access::Write));
     Ok(Some(Rules { abi: host.landlock_version(), places }))
-}
-
-/// The files of a replay by their path inside.
-pub(crate) struct Files<'a> {
-    pub capsule: &'a Capsule,
-    pub source: &'a dyn FileSource,
-    pub substitutes: &'a BTreeMap<String, PathBuf>,
-}
-
-impl Files<'_> {
-    pub(crate) fn file(&self, path: &str) -> Option<PathBuf> {
-        if let Some(host) = self.substitutes.get(path) {
-            return Some(host.clone());
-        }
-        match self.capsule.file(path)?.kind {
-            FileKind::Regular { digest, .. } => self.source.path(&digest).ok(),
-            _ => None,
-        }
-    }
-
-    pub(crate) fn digest(&self, path: &str) -> Option<Sha256> {
-        if let Some(host) = self.substitutes.get(path) {
-            return crate::record::digest_of(&File::open(host).ok()?).ok();
-        }
-        match self.capsule.file(path)?.kind {
-            FileKind::Regular { digest, .. } => Some(digest),
-            _ => None,
-        }
-    }
 }
 
 /// One run with everything decided; record and replay meet here.
@@ -234,6 +208,7 @@ impl Run<'_> {
             seed: self.seed,
             coverage: &request.coverage,
             keep_trace: request.keep_trace.unwrap_or(0),
+            stop_at: request.stop_at,
             recording: self.recording,
             visible: self.visible,
             command_line: self.command.iter().flat_map(|word| [word.as_bytes(), b"\0"].concat()).collect(),
@@ -241,33 +216,39 @@ impl Run<'_> {
         };
         let watched = [copy(&outputs[0])?, copy(&outputs[1])?];
         let launch = self.launch([stdin, copy(&outputs[0])?, copy(&outputs[1])?])?;
-        let observed = on_own_thread(move || tracer::run(&launch, setup, watched))?;
+        let _beside = Beside::start(&request.perturbation);
+        let cpu = request.perturbation.cpu;
+        let observed = on_own_thread(cpu, move || tracer::run(&launch, setup, watched))?;
         report(observed, &outputs, started, host, module, digest)
     }
 
-    fn launch(self, stdio: [OwnedFd; 3]) -> Result<Launch, WitnessError> {
+    fn launch(mut self, stdio: [OwnedFd; 3]) -> Result<Launch, WitnessError> {
         let program = self.command.first().ok_or(WitnessError::Request { what: "no command".to_owned() })?;
         let strings =
             |texts: &[String]| texts.iter().map(|text| c_string(text.as_str())).collect::<Result<_, _>>();
         let tree = self.tree;
+        let mut environment = self.environment.clone();
+        environment
+            .extend(self.request.perturbation.variable().map(|(name, value)| (name.to_owned(), value)));
         let variable = |(name, value): (&String, &String)| c_string(format!("{name}={value}"));
         Ok(Launch {
             tree: self.tree,
-            entries: self.plan.entries,
+            entries: self.plan.in_order(self.request.perturbation.file_order),
             binds: self.plan.binds,
             writable: self.writable,
             hidden: self.hidden,
             tmpfs_bytes: c_string(self.size.to_string())?,
             program: c_string(program.as_str())?,
             arguments: strings(self.command)?,
-            environment: self.environment.iter().map(variable).collect::<Result<_, _>>()?,
+            environment: environment.iter().map(variable).collect::<Result<_, _>>()?,
             working_directory: c_string(self.working_directory)?,
             stdio,
             limits: resource_limits(&self.limits),
             fixed_layout: self.request.layout == Layout::Fixed,
             filter: filter::program(tree != Tree::Bare),
             landlock: self.landlock,
-            become_nobody: !self.recording,
+            outside_user: (!self.recording).then(|| self.request.perturbation.user.unwrap_or(NOBODY)),
+            host_name: c_string(self.request.perturbation.host_name.as_deref().unwrap_or("witness"))?,
         })
     }
 }
@@ -283,7 +264,10 @@ fn resource_limits(limits: &Limits) -> Vec<(u32, u64)> {
     ]
 }
 
-fn on_own_thread<T: Send>(work: impl FnOnce() -> Result<T, WitnessError> + Send) -> Result<T, WitnessError> {
+fn on_own_thread<T: Send>(
+    cpu: Option<usize>,
+    work: impl FnOnce() -> Result<T, WitnessError> + Send,
+) -> Result<T, WitnessError> {
     let lost = || WitnessError::Sandbox { step: "tracing", source: std::io::ErrorKind::Other.into() };
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new()
@@ -291,7 +275,7 @@ fn on_own_thread<T: Send>(work: impl FnOnce() -> Result<T, WitnessError> + Send)
             .stack_size(TRACER_STACK)
             .spawn_scoped(scope, || {
                 child::block_signals();
-                task::pin_to_one_cpu();
+                task::pin_to_one_cpu(cpu);
                 work()
             })
             .map_err(WitnessError::sandbox("starting the tracing thread"))?;
@@ -314,6 +298,7 @@ pub(crate) fn not_run(ending: Ending, host: &Host) -> RunReport {
         modules: Vec::new(),
         files_opened: Vec::new(),
         trace: Vec::new(),
+        stopped: None,
         cpu_micros: 0,
         wall_micros: 0,
         environment_class: host.environment_class().clone(),
@@ -345,6 +330,7 @@ fn report(
         modules: observed.modules.iter().map(module).collect(),
         files_opened: observed.opened.iter().map(opened).collect(),
         trace,
+        stopped: observed.stopped,
         cpu_micros: observed.cpu_micros,
         wall_micros: started.elapsed().as_micros() as u64,
         environment_class: host.environment_class().clone(),
@@ -401,20 +387,22 @@ pub(crate) fn try_sandbox(tree: Tree) -> Tried {
             fixed_layout: request.layout == Layout::Fixed,
             filter: filter::program(tree != Tree::Bare),
             landlock: None,
-            become_nobody: true,
+            outside_user: Some(NOBODY),
+            host_name: c_string("witness")?,
         };
         let setup = Setup {
             limits,
             seed: 0,
             coverage: &[],
             keep_trace: 0,
+            stop_at: None,
             recording: false,
             visible: None,
             command_line: Vec::new(),
             module: &|_| None,
         };
         let outputs = [copy()?, copy()?];
-        on_own_thread(move || tracer::run(&launch, setup, outputs))
+        on_own_thread(None, move || tracer::run(&launch, setup, outputs))
     };
     match attempt() {
         Ok(Observed { ending: Ending::Unsupported { code, .. }, .. }) if code == "exec_failed" => {

@@ -105,6 +105,30 @@ pub struct OpenedFile {
     pub digest: Option<Sha256>,
 }
 
+/// Where a run was stopped on request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Stopped {
+    /// The number of the trace's last line, the first being 1.
+    pub event: u64,
+    /// The threads that lived, in the order of birth.
+    pub threads: Vec<ThreadStack>,
+}
+
+/// One thread's stack where the run was stopped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadStack {
+    /// Its place in the order of birth, the first being 0.
+    pub thread: u32,
+    /// Whether it was the one that ran.
+    pub current: bool,
+    /// Its frames, the innermost first, as in [`Fault`].
+    pub frames: Vec<Frame>,
+    /// How many frames there were between the two ends.
+    pub frames_omitted: u64,
+}
+
 /// The raw observations of one run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -133,6 +157,9 @@ pub struct RunReport {
     pub files_opened: Vec<OpenedFile>,
     /// One line for each traced call, as many as were asked for.
     pub trace: Vec<String>,
+    /// Where the run was stopped, if that was asked for and it came so far.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub stopped: Option<Stopped>,
     /// CPU time of all processes in microseconds (not reproducible).
     pub cpu_micros: u64,
     /// Real time in microseconds (not reproducible).

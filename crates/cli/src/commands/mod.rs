@@ -16,6 +16,7 @@ mod token;
 mod verify;
 mod verify_reports;
 mod witness;
+mod witness_diff;
 
 use std::path::{Path, PathBuf};
 

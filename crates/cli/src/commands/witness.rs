@@ -8,7 +8,7 @@ use assay_verify::NewWitness;
 use assay_witness::{Capsule, MapSource};
 use serde_json::{Value, json};
 
-use super::{list, record, role_and_path, text};
+use super::{list, record, role_and_path, text, witness_diff};
 use crate::args::Witness;
 use crate::client::{Client, segment};
 use crate::error::{CliError, Exit, chain};
@@ -19,6 +19,7 @@ pub(super) async fn run(client: &Client, command: &Witness, output: &Output) -> 
         Witness::Record(args) => record::run(client, args, output).await,
         Witness::Check { witness, replays } => check(client, witness, *replays, output).await,
         Witness::Replay { witness, subject } => replay(client, witness, subject, output).await,
+        Witness::Diff(args) => witness_diff::run(client, args, output).await,
         Witness::Show { witness } => show(client, witness, output).await,
         Witness::Export { witness, output: file } => export(client, witness, file, output).await,
         Witness::Import { file, incident } => import(client, file, incident, output).await,
@@ -26,7 +27,7 @@ pub(super) async fn run(client: &Client, command: &Witness, output: &Output) -> 
 }
 
 /// The id of a witness, or of the newest one of an incident.
-async fn resolve(client: &Client, name: &str) -> Result<String, CliError> {
+pub(super) async fn resolve(client: &Client, name: &str) -> Result<String, CliError> {
     if name.starts_with("sha256:") {
         return Ok(name.to_owned());
     }
@@ -60,14 +61,20 @@ pub(super) fn describe_check(answer: &Value) -> String {
     let admitted = answer["admitted"].as_bool() == Some(true);
     let verdict = if admitted { "admitted" } else { "quarantined" };
     let layout = if answer["layout_sensitive"].as_bool() == Some(true) { ", layout-sensitive" } else { "" };
-    format!(
+    let mut lines = witness_diff::describe_stacks(&json!({
+        "diverged_at": answer["diverged_at"],
+        "stacks": answer["divergence"]["stacks"],
+    }));
+    let line = format!(
         "{verdict}: {} replays ({} elsewhere), {} observation(s), {} trace(s){layout}, median {}",
         answer["replays"],
         answer["replays_elsewhere"],
         answer["distinct_observations"],
         answer["distinct_traces"],
         milliseconds(answer["milliseconds"].as_f64().unwrap_or_default())
-    )
+    );
+    lines.insert(0, line);
+    lines.join("\n")
 }
 
 async fn check(client: &Client, witness: &str, replays: u32, output: &Output) -> Result<Exit, CliError> {
@@ -86,7 +93,7 @@ async fn replay(
     let mut substitutions: BTreeMap<String, Sha256> = BTreeMap::new();
     for subject in subjects {
         let (role, path) = role_and_path(subject)?;
-        substitutions.insert(role, client.upload_file(&path).await?);
+        substitutions.insert(role, client.upload_artifact(&path).await?);
     }
     let path = format!("/api/v1/witnesses/{}/replays", segment(&resolve(client, witness).await?));
     let answer = client.post(&path, &json!({ "subjects": substitutions })).await?;

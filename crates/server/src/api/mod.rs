@@ -1,6 +1,7 @@
 //! The API's routes. Plural nouns; POST creates; errors are problems.
 
 mod blobs;
+mod differences;
 pub(crate) mod incidents;
 pub(crate) mod log;
 mod releases;
@@ -27,6 +28,7 @@ pub(crate) fn operations() -> impl Iterator<Item = &'static Operation> {
         releases::OPERATIONS,
         incidents::OPERATIONS,
         witnesses::OPERATIONS,
+        differences::OPERATIONS,
         log::OPERATIONS,
         blobs::OPERATIONS,
         tokens::OPERATIONS,

@@ -111,8 +111,8 @@ pub(crate) fn cpu_micros(pid: i32) -> Option<u64> {
     (done == 0).then(|| time.tv_sec as u64 * 1_000_000 + time.tv_nsec as u64 / 1000)
 }
 
-/// Pins the calling thread to one of the CPUs it may use, another one for each call.
-pub(crate) fn pin_to_one_cpu() {
+/// Pins the calling thread to one of the CPUs it may use: this one of them, or another one for each call.
+pub(crate) fn pin_to_one_cpu(which: Option<usize>) {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     // SAFETY: the set is plain bits, for which zero is a value, and lives through the calls.
     unsafe {
@@ -122,7 +122,9 @@ pub(crate) fn pin_to_one_cpu() {
         }
         let cpus: Vec<usize> =
             (0..libc::CPU_SETSIZE as usize).filter(|cpu| libc::CPU_ISSET(*cpu, &set)).collect();
-        if let Some(cpu) = cpus.get(NEXT.fetch_add(1, Ordering::Relaxed) % cpus.len().max(1)) {
+        if let Some(cpu) =
+            cpus.get(which.unwrap_or_else(|| NEXT.fetch_add(1, Ordering::Relaxed)) % cpus.len().max(1))
+        {
             let mut one: libc::cpu_set_t = std::mem::zeroed();
             libc::CPU_SET(*cpu, &mut one);
             libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const one);

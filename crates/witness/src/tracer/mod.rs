@@ -18,6 +18,7 @@ mod signals;
 mod sockets;
 mod special;
 mod stat;
+mod stopped;
 mod stops;
 mod table;
 mod task;
@@ -36,7 +37,7 @@ use assay_binary::{Frame, FunctionRef};
 use crate::error::WitnessError;
 use crate::limits::{LimitKind, Limits};
 use crate::replay::CoveragePlan;
-use crate::report::{Ending, Fault};
+use crate::report::{Ending, Fault, Stopped};
 use crate::sys::child::{self, Launch, Started};
 use crate::sys::{memory as bytes, ptrace};
 use random::Random;
@@ -51,6 +52,8 @@ pub(crate) struct Setup<'a> {
     pub seed: u64,
     pub coverage: &'a [CoveragePlan],
     pub keep_trace: usize,
+    /// The line of the trace after which the run is stopped and every stack looked at.
+    pub stop_at: Option<u64>,
     /// The host's tree is visible, and every file touched is to be told.
     pub recording: bool,
     /// Without namespaces, which paths are inside; every other one is answered as absent.
@@ -74,6 +77,7 @@ pub(crate) struct Observed {
     pub opened: BTreeSet<String>,
     /// Every path that led somewhere, as it was asked for, absolute.
     pub touched: BTreeSet<String>,
+    pub stopped: Option<Stopped>,
     pub cpu_micros: u64,
 }
 
@@ -125,6 +129,7 @@ pub(crate) struct Machine<'a> {
     modules: BTreeSet<String>,
     opened: BTreeSet<String>,
     touched: BTreeSet<String>,
+    stopped: Option<Stopped>,
     unwinding: unwind::Modules,
 }
 
@@ -191,6 +196,7 @@ impl<'a> Machine<'a> {
             modules: BTreeSet::new(),
             opened: BTreeSet::new(),
             touched: BTreeSet::new(),
+            stopped: None,
             unwinding: unwind::Modules::default(),
             setup,
         })
@@ -210,6 +216,7 @@ impl<'a> Machine<'a> {
             modules: self.modules,
             opened: self.opened,
             touched: self.touched,
+            stopped: self.stopped,
             cpu_micros,
         }
     }
@@ -239,6 +246,7 @@ impl<'a> Machine<'a> {
                 Some(at) => self.step(at)?,
                 None => break,
             }
+            self.stop_where_asked();
         }
         // A limit that struck while the last thread ended is the reason for that end.
         if let (Some(verdict), Some(Ending::Signalled { signal: libc::SIGKILL })) =

@@ -11,3 +11,5 @@ mod lab;
 mod limits;
 mod profiles;
 mod redaction;
+mod surroundings;
+mod trees;
