@@ -180,6 +180,12 @@ impl Client {
         self.call(Method::DELETE, path, Bytes::new()).await.map(drop)
     }
 
+    /// Whether content is stored.
+    pub async fn has(&self, digest: &Sha256) -> Result<bool, CliError> {
+        let (status, _) = self.send(Method::HEAD, &format!("/api/v1/blobs/{digest}"), Bytes::new()).await?;
+        Ok(status == 200)
+    }
+
     /// Uploads content unless it is there.
     pub async fn upload(&self, bytes: impl Into<Bytes>) -> Result<Sha256, CliError> {
         let bytes = bytes.into();

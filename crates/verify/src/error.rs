@@ -68,6 +68,15 @@ pub enum VerifyError {
         /// The incident.
         incident: String,
     },
+    /// No witness of the incident may be handed over.
+    #[error("{incident} has no admitted witness")]
+    NothingToBundle {
+        /// The incident.
+        incident: String,
+    },
+    /// A bundle is refused.
+    #[error(transparent)]
+    Bundle(#[from] crate::bundle::BundleError),
     /// The artifact cannot be read.
     #[error("the artifact {digest} cannot be read")]
     Artifact {

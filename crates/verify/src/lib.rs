@@ -8,6 +8,7 @@
 //! - Whatever cannot be carried is replayed, and the reason is kept.
 //! - No policy: what the verdicts mean for a release is the gate's business.
 
+mod bundle;
 mod carry;
 mod check;
 mod demangle;
@@ -15,29 +16,36 @@ mod difference;
 mod divergence;
 mod error;
 mod expectation;
+mod handover;
 mod incident;
 mod incidents;
 mod judge;
+mod minimize;
 mod observation;
 mod path;
 mod pipeline;
 mod predicates;
+mod privacy;
 mod run;
 mod running;
 mod sql;
 mod stacks;
 mod witnesses;
 
+pub use bundle::{BundleError, IncidentBundle, MAX_INCIDENT_BUNDLE_BYTES, OpenedBundle, open_bundle};
 pub use check::{CheckOutcome, MAX_REPLAYS};
 pub use difference::{Compared, DiffSide, Difference, ReasonClass};
 pub use error::{VerifyError, VerifyResult};
 pub use expectation::{Side, SpecError};
+pub use handover::{ImportOutcome, ImportedWitness};
 pub use incident::{Expectations, Facts, IncidentDefinition, IncidentError, Kind};
 pub use incidents::{IncidentSummary, VerdictRecord};
 pub use judge::{Judgement, judge};
+pub use minimize::{MinimizeOutcome, MinimizeRequest};
 pub use observation::{FaultSummary, Observation};
 pub use pipeline::{IncidentVerdict, Target, Unknown, Verification};
-pub use predicates::{MicroWitness, ReplayVerdict, StackFingerprint};
+pub use predicates::{ImportedFrom, MicroWitness, Origin, ReplayVerdict, StackFingerprint};
+pub use privacy::{RedactionKey, WitnessScan, still_shows};
 pub use run::StoredRun;
 pub use sql::MIGRATIONS;
 pub use stacks::StackMatch;

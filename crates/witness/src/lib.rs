@@ -15,6 +15,7 @@ mod capsule;
 mod error;
 mod host;
 mod limits;
+pub mod minimize;
 pub mod oci;
 mod perturb;
 mod record;

@@ -8,7 +8,7 @@ use assay_verify::NewWitness;
 use assay_witness::{Capsule, MapSource};
 use serde_json::{Value, json};
 
-use super::{list, record, role_and_path, text, witness_diff};
+use super::{list, minimize, privacy, record, registry, role_and_path, text, witness_diff};
 use crate::args::Witness;
 use crate::client::{Client, segment};
 use crate::error::{CliError, Exit, chain};
@@ -20,8 +20,21 @@ pub(super) async fn run(client: &Client, command: &Witness, output: &Output) -> 
         Witness::Check { witness, replays } => check(client, witness, *replays, output).await,
         Witness::Replay { witness, subject } => replay(client, witness, subject, output).await,
         Witness::Diff(args) => witness_diff::run(client, args, output).await,
+        Witness::Minimize(args) => minimize::run(client, args, output).await,
+        Witness::Scan(args) => privacy::scan(client, args, output).await,
         Witness::Show { witness } => show(client, witness, output).await,
-        Witness::Export { witness, output: file } => export(client, witness, file, output).await,
+        Witness::Export { witness, oci_bundle: Some(folder), .. } => {
+            runtime_bundle(client, witness, folder, output).await
+        }
+        Witness::Export { witness, output: file, .. } => {
+            export(client, witness, file.as_deref().unwrap_or(Path::new("witness.tar")), output).await
+        }
+        Witness::Push { witness, reference, plain_http } => {
+            registry::push(client, witness, reference, *plain_http, output).await
+        }
+        Witness::Pull { reference, incident, plain_http } => {
+            registry::pull(client, reference, incident, *plain_http, output).await
+        }
         Witness::Import { file, incident } => import(client, file, incident, output).await,
     }
 }
@@ -137,19 +150,29 @@ async fn show(client: &Client, witness: &str, output: &Output) -> Result<Exit, C
     Ok(Exit::Yes)
 }
 
-async fn export(client: &Client, witness: &str, file: &Path, output: &Output) -> Result<Exit, CliError> {
+/// The capsule of a witness with its bytes in a folder.
+async fn fetched(
+    client: &Client,
+    witness: &str,
+    folder: &Path,
+) -> Result<(Value, Capsule, MapSource), CliError> {
     let answer =
         client.get(&format!("/api/v1/witnesses/{}", segment(&resolve(client, witness).await?))).await?;
     let capsule: Capsule = serde_json::from_value(answer["capsule"].clone())
         .map_err(|error| CliError::environment("the capsule cannot be read", &error))?;
-    let folder = tempfile::tempdir().map_err(|error| CliError::environment("no temporary folder", &error))?;
     let mut files = MapSource::default();
     for blob in capsule.blobs() {
         let bytes = client.get_raw(&format!("/api/v1/blobs/{}", blob.digest)).await?;
-        let path = folder.path().join(blob.digest.hex());
+        let path = folder.join(blob.digest.hex());
         std::fs::write(&path, bytes).map_err(|error| CliError::file(&path, &error))?;
         files.0.insert(blob.digest, path);
     }
+    Ok((answer, capsule, files))
+}
+
+async fn export(client: &Client, witness: &str, file: &Path, output: &Output) -> Result<Exit, CliError> {
+    let folder = tempfile::tempdir().map_err(|error| CliError::environment("no temporary folder", &error))?;
+    let (answer, capsule, files) = fetched(client, witness, folder.path()).await?;
     let target = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut archive =
         tempfile::NamedTempFile::new_in(target).map_err(|error| CliError::file(file, &error))?;
@@ -159,6 +182,36 @@ async fn export(client: &Client, witness: &str, file: &Path, output: &Output) ->
     let size = persisted.metadata().map(|metadata| metadata.len()).unwrap_or_default();
     let done = json!({ "witness": answer["witness"], "file": file, "bytes": size });
     output.data(&done, || format!("{} ({size} bytes)", file.display()));
+    Ok(Exit::Yes)
+}
+
+/// An OCI runtime bundle: isolation only, and it says so.
+async fn runtime_bundle(
+    client: &Client,
+    witness: &str,
+    folder: &Path,
+    output: &Output,
+) -> Result<Exit, CliError> {
+    let blobs = tempfile::tempdir().map_err(|error| CliError::environment("no temporary folder", &error))?;
+    let (answer, capsule, files) = fetched(client, witness, blobs.path()).await?;
+    assay_witness::oci::write_runtime_bundle(&capsule, &files, folder).map_err(|error| {
+        CliError::refused("bundle_not_written", chain(&error), "name a folder that does not exist")
+    })?;
+    let note = "isolation only: under crun or runc time, randomness, threads and addresses are real, so this run is \
+                no replay and gives no verdict";
+    let done = json!({
+        "witness": answer["witness"],
+        "folder": folder,
+        "isolation_only": true,
+        "note": note,
+        "stdin": capsule.stdin.map(|_| folder.join("stdin")),
+    });
+    output.say(note);
+    output.data(&done, || {
+        let input =
+            if capsule.stdin.is_some() { format!(" < {}/stdin", folder.display()) } else { String::new() };
+        format!("{0}: crun run --bundle {0} witness{input}", folder.display())
+    });
     Ok(Exit::Yes)
 }
 
@@ -175,8 +228,12 @@ async fn import(client: &Client, file: &Path, incident: &str, output: &Output) -
     for blob in capsule.blobs() {
         client.upload_file(&layout.join("blobs").join("sha256").join(blob.digest.hex())).await?;
     }
-    let new =
-        NewWitness { incident: incident.to_owned(), capsule, role: text(&definition, "role").to_owned() };
+    let new = NewWitness {
+        incident: incident.to_owned(),
+        capsule,
+        role: text(&definition, "role").to_owned(),
+        origin: None,
+    };
     let answer = client.post("/api/v1/witnesses", &new).await?;
     output.data(&answer, || format!("witness {} of {incident}", text(&answer, "witness")));
     Ok(Exit::Yes)

@@ -95,6 +95,12 @@ fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     Ok((bytes.len() as u64 <= MAX_INPUT_BYTES).then_some(bytes))
 }
 
+/// Whether a path of a capsule is an input: neither the system's nor the artifact under test.
+fn is_input(scanner: &Scanner, capsule: &Capsule, path: &str) -> bool {
+    let subject = capsule.subjects.iter().any(|slot| crate::capsule::is_within(path, &slot.path));
+    !subject && !scanner.policy().is_system(path)
+}
+
 /// The distinct contents of a capsule that are inputs, each with a path it lies at; and those that cannot
 /// be looked into.
 fn inputs(
@@ -104,7 +110,7 @@ fn inputs(
 ) -> Result<(Vec<(Sha256, Piece)>, Vec<String>), WitnessError> {
     let (mut pieces, mut opaque, mut seen) = (Vec::new(), Vec::new(), BTreeSet::new());
     let stdin = capsule.stdin.map(|blob| ("stdin".to_owned(), blob.digest));
-    let files = capsule.files.iter().filter(|file| !scanner.policy().is_system(&file.path));
+    let files = capsule.files.iter().filter(|file| is_input(scanner, capsule, &file.path));
     let files = files.filter_map(|file| match file.kind {
         FileKind::Regular { digest, .. } => Some((format!("file {}", file.path), digest)),
         _ => None,

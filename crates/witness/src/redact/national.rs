@@ -256,14 +256,14 @@ fn is_personnummer(digits: &[u8]) -> bool {
     ten.len() == 10 && luhn(ten) && day_and_month(pair(ten, 4), pair(ten, 2))
 }
 
-/// Whether a pseudonym is read as an identity number where its value is, whatever words stand before it.
+/// Whether a pseudonym is read as an identity number wherever its value is, whatever word stands before.
 pub(super) fn same_check(value: &[u8], pseudonym: &[u8]) -> bool {
-    const WORDS: &[u8] = b"bsn nhs pesel tin cpf sin aadhaar: ";
-    let is_read = |number: &[u8]| {
-        let text = [WORDS, number].concat();
+    const WORDS: [&str; 8] = ["", "bsn ", "nhs ", "pesel ", "tin ", "cpf ", "sin ", "aadhaar "];
+    let is_read = |word: &str, number: &[u8]| {
+        let text = [word.as_bytes(), number].concat();
         let mut hits = Hits::default();
         super::numbers::scan(&text, &mut hits);
-        hits.has(&Kind::NationalId, &(WORDS.len()..text.len()))
+        hits.has(&Kind::NationalId, &(word.len()..text.len()))
     };
-    is_read(pseudonym) || !is_read(value)
+    WORDS.iter().all(|word| !is_read(word, value) || is_read(word, pseudonym))
 }

@@ -1,0 +1,105 @@
+//! What a person does with a witness before handing it on: scans, redaction, a smaller one.
+
+use assay_evidence::Timestamp;
+use assay_verify::{MinimizeOutcome, MinimizeRequest, RedactionKey, WitnessScan};
+use assay_witness::redact::Policy;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use axum::routing::{get, post};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{Answer, Strict};
+use crate::app::App;
+use crate::auth::Caller;
+use crate::openapi::{Body, Method, Operation, problems};
+use crate::problem::Problem;
+
+pub(super) const OPERATIONS: &[Operation] = &[
+    Operation {
+        response: Body::json::<RedactionKey>(),
+        problems: &[problems::SIGNING],
+        ..Operation::new(
+            "getRedactionKey",
+            Method::Get,
+            "/api/v1/redaction-key",
+            "The tenant's key for pseudonyms: redaction comes before uploading",
+            || get(key),
+        )
+    },
+    Operation {
+        request: Body::json::<ScanRequest>(),
+        response: Body::json::<WitnessScan>(),
+        problems: &[
+            problems::JSON,
+            problems::WITNESS,
+            problems::STORED,
+            &[(400, "redaction_policy_refused"), (503, "stopped"), (503, "runner_failed")],
+        ],
+        ..Operation::new(
+            "scanWitness",
+            Method::Post,
+            "/api/v1/witnesses/{id}/scans",
+            "Look for secrets and personal data in a witness",
+            || post(scan),
+        )
+    },
+    Operation {
+        request: Body::json::<MinimizeRequest>(),
+        status: 201,
+        response: Body::json::<MinimizeOutcome>(),
+        problems: &[
+            problems::JSON,
+            problems::WITNESS,
+            problems::STORED,
+            problems::SIGNING,
+            problems::RUNNER,
+            &[(409, "incident_not_shown"), (409, "witness_exists")],
+        ],
+        ..Operation::new(
+            "minimizeWitness",
+            Method::Post,
+            "/api/v1/witnesses/{id}/minimizations",
+            "Make a smaller witness of the same incident",
+            || post(minimize),
+        )
+    },
+];
+
+async fn key(State(app): State<App>, Caller(principal): Caller) -> Result<impl IntoResponse, Problem> {
+    Ok(Answer(app.control.verifier().redaction_key(&principal, Timestamp::now()).await?))
+}
+
+/// What is sought.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ScanRequest {
+    /// A redaction policy in TOML; without one, the built-in.
+    #[serde(default)]
+    policy: Option<String>,
+}
+
+async fn scan(
+    State(app): State<App>,
+    Caller(principal): Caller,
+    Path(id): Path<String>,
+    Strict(request): Strict<ScanRequest>,
+) -> Result<impl IntoResponse, Problem> {
+    let policy = match &request.policy {
+        Some(text) => Policy::from_toml(text)?,
+        None => Policy::default(),
+    };
+    Ok(Answer(app.control.verifier().scan_witness(&principal, &id.parse()?, policy).await?))
+}
+
+async fn minimize(
+    State(app): State<App>,
+    Caller(principal): Caller,
+    Path(id): Path<String>,
+    Strict(request): Strict<MinimizeRequest>,
+) -> Result<impl IntoResponse, Problem> {
+    let verifier = app.control.verifier();
+    let outcome = verifier.minimize(&principal, &id.parse()?, request, Timestamp::now()).await?;
+    Ok((StatusCode::CREATED, Answer(outcome)))
+}
