@@ -137,6 +137,15 @@ pub(crate) enum Witness {
     Diff(WitnessDiff),
     /// Drop files, environment and input while the incident still happens
     Minimize(Minimize),
+    /// Ask stored verdicts again under this runner and list those that would change
+    Requalify {
+        /// Of this incident only
+        #[arg(long, value_name = "ID")]
+        incident: Option<String>,
+        /// Take the changes over; otherwise nothing is altered
+        #[arg(long)]
+        accept: bool,
+    },
     /// Look for secrets and personal data in witnesses, bundles, archives and logs
     Scan(Scan),
     /// Show a witness and its capsule

@@ -160,7 +160,7 @@ impl Verifier {
 
     /// Capsule, artifact closure, runner version, environment class (with the sandbox's profile)
     /// and the expectations that the run is judged by.
-    fn cache_key(&self, asked: &Asked<'_>) -> VerifyResult<Sha256> {
+    pub(crate) fn cache_key(&self, asked: &Asked<'_>) -> VerifyResult<Sha256> {
         #[derive(Serialize)]
         #[serde(rename_all = "camelCase")]
         struct Key<'a> {
@@ -185,7 +185,7 @@ impl Verifier {
     }
 
     /// A replay, done as a leased job even though it runs here and now.
-    async fn replay_as_job(
+    pub(crate) async fn replay_as_job(
         &self,
         tenant: &TenantId,
         asked: &Asked<'_>,

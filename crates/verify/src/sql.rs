@@ -195,6 +195,20 @@ pub(crate) async fn replayed(db: &Database, tenant: &TenantId, id: &Sha256) -> S
 }
 
 /// The history of an incident, newest first.
+const ALL_VERDICTS_OF_INCIDENT: &str = "SELECT cache_key, incident, witness, artifact, verdict, mode, reason, reached, \
+    run, milliseconds, replay_milliseconds, statement, observed_at, created_at FROM verdicts \
+    WHERE tenant = $1 AND incident = $2 ORDER BY created_at DESC, cache_key LIMIT 100000";
+
+/// Every verdict on an incident, newest first.
+pub(crate) async fn history_all(
+    db: &Database,
+    tenant: &TenantId,
+    incident: &str,
+) -> StoreResult<Vec<VerdictRow>> {
+    let rows = db.all(query(ALL_VERDICTS_OF_INCIDENT).bind(tenant).bind(incident)).await?;
+    rows.iter().map(read_verdict).collect()
+}
+
 pub(crate) async fn history(
     db: &Database,
     tenant: &TenantId,

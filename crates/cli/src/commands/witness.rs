@@ -21,6 +21,9 @@ pub(super) async fn run(client: &Client, command: &Witness, output: &Output) -> 
         Witness::Replay { witness, subject } => replay(client, witness, subject, output).await,
         Witness::Diff(args) => witness_diff::run(client, args, output).await,
         Witness::Minimize(args) => minimize::run(client, args, output).await,
+        Witness::Requalify { incident, accept } => {
+            minimize::requalify(client, incident.as_deref(), *accept, output).await
+        }
         Witness::Scan(args) => privacy::scan(client, args, output).await,
         Witness::Show { witness } => show(client, witness, output).await,
         Witness::Export { witness, oci_bundle: Some(folder), .. } => {

@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod divergence;
+mod handing_on;
 mod main_job;
 mod reports;
 

@@ -1,7 +1,7 @@
 //! What a person does with a witness before handing it on: scans, redaction, a smaller one.
 
 use assay_evidence::Timestamp;
-use assay_verify::{MinimizeOutcome, MinimizeRequest, RedactionKey, WitnessScan};
+use assay_verify::{MinimizeOutcome, MinimizeRequest, RedactionKey, RequalifyOutcome, WitnessScan};
 use assay_witness::redact::Policy;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -65,6 +65,26 @@ pub(super) const OPERATIONS: &[Operation] = &[
             || post(minimize),
         )
     },
+    Operation {
+        request: Body::json::<RequalifyRequest>(),
+        status: 201,
+        response: Body::json::<RequalifyOutcome>(),
+        problems: &[
+            problems::JSON,
+            problems::INCIDENT,
+            problems::STORED,
+            problems::SIGNING,
+            problems::RUNNER,
+            &[(404, "unknown_witness")],
+        ],
+        ..Operation::new(
+            "requalifyVerdicts",
+            Method::Post,
+            "/api/v1/requalifications",
+            "Ask stored verdicts again under the present runner",
+            || post(requalify),
+        )
+    },
 ];
 
 async fn key(State(app): State<App>, Caller(principal): Caller) -> Result<impl IntoResponse, Problem> {
@@ -101,5 +121,28 @@ async fn minimize(
 ) -> Result<impl IntoResponse, Problem> {
     let verifier = app.control.verifier();
     let outcome = verifier.minimize(&principal, &id.parse()?, request, Timestamp::now()).await?;
+    Ok((StatusCode::CREATED, Answer(outcome)))
+}
+
+/// Which verdicts are asked again.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RequalifyRequest {
+    /// Of this incident only.
+    #[serde(default)]
+    incident: Option<String>,
+    /// Take the changes over; otherwise nothing is altered.
+    #[serde(default)]
+    accept: bool,
+}
+
+async fn requalify(
+    State(app): State<App>,
+    Caller(principal): Caller,
+    Strict(request): Strict<RequalifyRequest>,
+) -> Result<impl IntoResponse, Problem> {
+    let verifier = app.control.verifier();
+    let incident = request.incident.as_deref();
+    let outcome = verifier.requalify(&principal, incident, request.accept, Timestamp::now()).await?;
     Ok((StatusCode::CREATED, Answer(outcome)))
 }
