@@ -419,6 +419,9 @@ pub(crate) struct Verify {
     /// The policy file [default: the built-in policy]
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
+    /// How many witnesses run at one time [default: as many as there are processors]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub jobs: Option<u32>,
     /// Also write a JUnit report
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,

@@ -339,7 +339,7 @@ pub(crate) fn symbols<'a>(statements: impl Iterator<Item = &'a Statement>) -> Ve
         statements.filter_map(|statement| read::<StackFingerprint>(statement, predicate::STACK_FINGERPRINT));
     let modules = stacks.flat_map(|stack| stack.frames).filter_map(|frame| frame.module);
     let pointers = modules.filter_map(|module| {
-        let debug_id = module.debug_id?.to_string();
+        let debug_id = module.debug_id?.0;
         Some(SymbolPointer { path: module.path, debug_id })
     });
     pointers.collect::<BTreeSet<_>>().into_iter().collect()

@@ -111,3 +111,10 @@ pub enum VerifyError {
     #[error("the work was stopped before it had an answer")]
     Stopped,
 }
+
+impl VerifyError {
+    /// Whether it may go away by itself: a step of the sandbox or a thread failed, nothing was refused.
+    pub(crate) fn is_passing(&self) -> bool {
+        matches!(self, Self::Witness(WitnessError::Sandbox { .. }) | Self::Stopped)
+    }
+}

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use assay_access::{Permission, Principal};
 use assay_evidence::{Sha256, Timestamp};
-use assay_witness::RunReport;
 use assay_witness::redact::{Policy, ScanReport, Scanner, scan_capsule};
+use assay_witness::{Capsule, Host, MapSource, ReplayRequest, RunReport, WitnessError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -71,6 +71,25 @@ impl Verifier {
     }
 }
 
+/// Replays a capsule that is in no store, watching its subject as [`Verifier::replay`] does.
+///
+/// # Errors
+/// What [`assay_witness::replay`] fails with.
+pub fn watched_replay(
+    capsule: &Capsule,
+    files: &MapSource,
+    role: &str,
+    host: &Host,
+) -> Result<RunReport, WitnessError> {
+    let slot = capsule.subjects.iter().find(|slot| slot.role == role);
+    let artifact = slot.and_then(|slot| capsule.artifact(slot)).and_then(|digest| files.0.get(&digest));
+    let bytes = artifact.and_then(|path| std::fs::read(path).ok()).unwrap_or_default();
+    let image = assay_binary::Image::parse(&bytes).ok();
+    let watched = slot.zip(image.as_ref()).map(|(slot, image)| crate::running::plan(&slot.path, image));
+    let request = ReplayRequest { coverage: watched.into_iter().collect(), ..ReplayRequest::default() };
+    assay_witness::replay(capsule, files, &request, host)
+}
+
 /// Whether a run shows what an earlier run of the same incident showed: the expectation holds, it ends
 /// alike, and where there is a fault, its stack has the same fingerprint.
 ///
@@ -98,10 +117,9 @@ pub fn still_shows(
     Ok(())
 }
 
-/// The fingerprint of the fault that ended a run. A run that the recorder saw without watching for
-/// panics has none, so a captured panic is compared only where both have one.
+/// The fingerprint of the fault that ended a run.
 fn fingerprint(report: &RunReport) -> Option<Sha256> {
-    let fault = crate::running::captured(report).filter(|fault| fault.signal != 0)?;
+    let fault = crate::running::captured(report)?;
     let stack = assay_stacks::from_frames(&fault.frames, Some(&crate::observation::fault_name(fault)));
     Some(assay_stacks::fingerprint(&assay_stacks::normalize(&stack)).digest)
 }

@@ -138,7 +138,7 @@ impl Verifier {
 }
 
 /// What is watched in a subject: every entry of every unit, and every executable byte in none.
-fn plan(path: &str, image: &Image<'_>) -> CoveragePlan {
+pub(crate) fn plan(path: &str, image: &Image<'_>) -> CoveragePlan {
     let map = CodeMap::build(image);
     let entries =
         map.units().iter().flat_map(|unit| unit.entries.iter().map(|entry| entry.address)).collect();

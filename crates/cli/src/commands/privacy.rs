@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use assay_evidence::Sha256;
-use assay_verify::{IncidentDefinition, Origin, RedactionKey, still_shows};
+use assay_verify::{IncidentDefinition, Origin, RedactionKey, still_shows, watched_replay};
 use assay_witness::redact::{
     Found, MAX_POLICY_BYTES, OnFinding, Policy, PseudonymKey, Redacted, ScanReport, Scanner, found,
     redact_capsule, scan_capsule, texts,
 };
-use assay_witness::{Host, Located, MapSource, Recording, ReplayRequest, RunReport, replay};
+use assay_witness::{Host, Located, MapSource, Recording, RunReport};
 use serde_json::{Value, json};
 
 use super::{list, read_input, text, witness};
@@ -63,7 +63,7 @@ pub(super) async fn clear(
         OnFinding::Redact => {
             let key = key(client).await?;
             let redacted = redact_capsule(&scanner, &key, &recording.capsule, &files, folder.path())?;
-            let recording = rerun(&scanner, definition, recording, &redacted, host)?;
+            let recording = rerun(&scanner, definition, &recording, &files, &redacted, host)?;
             output.say(&summary(&redacted));
             let origin = Origin { redaction: Some(redacted.record), ..Origin::default() };
             Ok(Cleared { recording, origin: Some(origin), _folder: folder })
@@ -116,13 +116,17 @@ fn warn_about_definition(scanner: &Scanner, definition: &IncidentDefinition, out
 fn rerun(
     scanner: &Scanner,
     definition: &IncidentDefinition,
-    before: Recording,
+    before: &Recording,
+    files: &MapSource,
     redacted: &Redacted,
     host: &Host,
 ) -> Result<Recording, CliError> {
-    let run = || replay(&redacted.capsule, &redacted.files, &ReplayRequest::default(), host);
-    let report = tokio::task::block_in_place(run)?;
-    still_shows(definition, &before.report, &report).map_err(|detail| {
+    let replayed = |capsule, files| {
+        tokio::task::block_in_place(|| watched_replay(capsule, files, &definition.role, host))
+    };
+    let shown = replayed(&before.capsule, files)?;
+    let report = replayed(&redacted.capsule, &redacted.files)?;
+    still_shows(definition, &shown, &report).map_err(|detail| {
         let kinds: Vec<&str> = redacted.record.replaced.keys().map(String::as_str).collect();
         let message = format!("without the original {} the incident does not happen: {detail}", kinds.join(", "));
         let hint = "the failure depends on a value that was replaced: allow it in the policy, disable its kind, or \

@@ -32,8 +32,6 @@ pub fn write_runtime_bundle(
     for place in ["", "dev", "proc", "sys", "tmp", "run"] {
         fs::create_dir_all(root.join(place)).map_err(OciError::io("rootfs"))?;
     }
-    let directory = inside(&root, &capsule.working_directory);
-    fs::create_dir_all(directory).map_err(OciError::io("rootfs"))?;
     // Sorted by path, and what lies under a link was refused: no write leaves the root.
     for file in &capsule.files {
         let path = inside(&root, &file.path);
@@ -53,6 +51,9 @@ pub fn write_runtime_bundle(
             }
         }
     }
+    // Resolved inside the capsule, so that no link leads out.
+    let directory = capsule.resolve(&capsule.working_directory).unwrap_or_default();
+    fs::create_dir_all(inside(&root, &directory)).map_err(OciError::io("rootfs"))?;
     if let Some(blob) = capsule.stdin {
         let mut from = File::open(source.path(&blob.digest).map_err(OciError::io("stdin"))?)
             .map_err(OciError::io("stdin"))?;
@@ -74,6 +75,7 @@ fn config(capsule: &Capsule) -> Value {
     let environment: Vec<String> =
         capsule.environment.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let limit = |kind: &str, most: u64| json!({ "type": kind, "hard": most, "soft": most });
+    let namespaces = ["pid", "network", "ipc", "uts", "mount"].map(|kind| json!({ "type": kind }));
     json!({
         "ociVersion": OCI_VERSION,
         "process": {
@@ -95,8 +97,7 @@ fn config(capsule: &Capsule) -> Value {
         "hostname": "witness",
         "mounts": mounts(),
         "linux": {
-            "namespaces": ["pid", "network", "ipc", "uts", "mount"]
-                .map(|kind| json!({ "type": kind })),
+            "namespaces": namespaces,
             "resources": { "memory": { "limit": capsule.limits.memory_bytes }, "pids": { "limit": capsule.limits.processes } },
             "maskedPaths": ["/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/sched_debug", "/sys/firmware"],
             "readonlyPaths": ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"],
