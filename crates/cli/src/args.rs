@@ -148,6 +148,8 @@ pub(crate) enum Witness {
     },
     /// Look for secrets and personal data in witnesses, bundles, archives and logs
     Scan(Scan),
+    /// Stop a replay at its fault or at an event, and serve gdb over its remote protocol
+    Debug(WitnessDebug),
     /// Show a witness and its capsule
     Show {
         /// The witness's id, or its incident's for the newest
@@ -195,6 +197,21 @@ pub(crate) enum Witness {
         #[arg(long, value_name = "ID")]
         incident: String,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WitnessDebug {
+    /// The witness's id, or its incident's for the newest
+    pub witness: String,
+    /// Stop after this event of the trace [default: at the first fault; without one, at event 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub event: Option<u64>,
+    /// Put this build in the place of the role
+    #[arg(long, value_name = "ROLE=PATH")]
+    pub subject: Vec<String>,
+    /// Where gdb connects; a loopback address, port 0 chooses one and prints it
+    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDR:PORT")]
+    pub listen: SocketAddr,
 }
 
 #[derive(Debug, Args)]

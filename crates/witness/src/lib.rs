@@ -12,6 +12,7 @@
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
 mod capsule;
+pub mod debug;
 mod error;
 mod host;
 mod limits;
@@ -40,7 +41,9 @@ pub use limits::{LimitKind, Limits, MAX_LIMITS};
 pub use oci::{manifest, witness_id};
 pub use perturb::Perturbation;
 pub use record::{RecordRequest, Recording, record};
-pub use replay::{CoveragePlan, Layout, MAX_COVERAGE_ENTRIES, ReplayRequest, replay};
+pub use replay::{
+    CoveragePlan, Layout, MAX_COVERAGE_ENTRIES, ReplayRequest, debug as replay_debugged, replay,
+};
 pub use report::{
     Ending, Fault, INNER_FRAMES, LoadedModule, MAX_FAULTS, MAX_HEAD_BYTES, OUTER_FRAMES, OpenedFile, Output,
     RunReport, Stopped, ThreadStack,

@@ -53,6 +53,7 @@ pub(crate) fn replay(
         landlock: Some(rules(capsule, host)?),
         recording: false,
         visible: Some(&|path| is_visible(capsule, path)),
+        debugger: None,
         host,
     };
     Ok(run.go(&|path| files.file(path), &|path| files.digest(path))?.0)

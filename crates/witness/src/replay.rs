@@ -13,6 +13,7 @@ use assay_binary::Address;
 use assay_evidence::Sha256;
 
 use crate::capsule::Capsule;
+use crate::debug::Debugger;
 use crate::error::WitnessError;
 use crate::host::{Host, Tried};
 use crate::limits::Limits;
@@ -92,6 +93,34 @@ pub fn replay(
     request: &ReplayRequest,
     host: &Host,
 ) -> Result<RunReport, WitnessError> {
+    replay_under(capsule, source, request, host, None)
+}
+
+/// Replays a capsule with a debugger that looks wherever the run stops: at [`ReplayRequest::stop_at`], at
+/// faults, at its breakpoints and at the end.
+///
+/// # Errors
+/// As [`replay`].
+pub fn debug(
+    capsule: &Capsule,
+    source: &dyn FileSource,
+    request: &ReplayRequest,
+    host: &Host,
+    debugger: Box<dyn Debugger + Send>,
+) -> Result<RunReport, WitnessError> {
+    if let Some(lacking) = host.lacking() {
+        return Err(WitnessError::Refused(lacking.clone()));
+    }
+    replay_under(capsule, source, request, host, Some(debugger))
+}
+
+fn replay_under(
+    capsule: &Capsule,
+    source: &dyn FileSource,
+    request: &ReplayRequest,
+    host: &Host,
+    debugger: Option<Box<dyn Debugger + Send>>,
+) -> Result<RunReport, WitnessError> {
     capsule.validate()?;
     check(capsule, request)?;
     if !host.has_namespaces() {
@@ -124,6 +153,7 @@ pub fn replay(
         landlock: landlock(host)?,
         recording: false,
         visible: None,
+        debugger,
         host,
     };
     let files = Files { capsule, source, substitutes: &substitutes };
@@ -182,6 +212,7 @@ pub(crate) struct Run<'a> {
     pub landlock: Option<Rules>,
     pub recording: bool,
     pub visible: Option<&'a Visible<'a>>,
+    pub debugger: Option<Box<dyn Debugger + Send>>,
     pub host: &'a Host,
 }
 
@@ -193,7 +224,7 @@ impl Run<'_> {
     ///
     /// Gives the report and the paths that led somewhere.
     pub(crate) fn go(
-        self,
+        mut self,
         module: &ModuleFile<'_>,
         digest: &DigestOf<'_>,
     ) -> Result<(RunReport, Vec<String>), WitnessError> {
@@ -209,6 +240,7 @@ impl Run<'_> {
             coverage: &request.coverage,
             keep_trace: request.keep_trace.unwrap_or(0),
             stop_at: request.stop_at,
+            debugger: self.debugger.take(),
             recording: self.recording,
             visible: self.visible,
             command_line: self.command.iter().flat_map(|word| [word.as_bytes(), b"\0"].concat()).collect(),
@@ -396,6 +428,7 @@ pub(crate) fn try_sandbox(tree: Tree) -> Tried {
             coverage: &[],
             keep_trace: 0,
             stop_at: None,
+            debugger: None,
             recording: false,
             visible: None,
             command_line: Vec::new(),

@@ -20,6 +20,7 @@ mod token;
 mod verify;
 mod verify_reports;
 mod witness;
+mod witness_debug;
 mod witness_diff;
 
 use std::path::{Path, PathBuf};

@@ -8,7 +8,7 @@ use assay_verify::NewWitness;
 use assay_witness::{Capsule, MapSource};
 use serde_json::{Value, json};
 
-use super::{list, minimize, privacy, record, registry, role_and_path, text, witness_diff};
+use super::{list, minimize, privacy, record, registry, role_and_path, text, witness_debug, witness_diff};
 use crate::args::Witness;
 use crate::client::{Client, segment};
 use crate::error::{CliError, Exit, chain};
@@ -25,6 +25,7 @@ pub(super) async fn run(client: &Client, command: &Witness, output: &Output) -> 
             minimize::requalify(client, incident.as_deref(), *accept, output).await
         }
         Witness::Scan(args) => privacy::scan(client, args, output).await,
+        Witness::Debug(args) => witness_debug::run(client, args, output).await,
         Witness::Show { witness } => show(client, witness, output).await,
         Witness::Export { witness, oci_bundle: Some(folder), .. } => {
             runtime_bundle(client, witness, folder, output).await
@@ -153,8 +154,8 @@ async fn show(client: &Client, witness: &str, output: &Output) -> Result<Exit, C
     Ok(Exit::Yes)
 }
 
-/// The capsule of a witness with its bytes in a folder.
-async fn fetched(
+/// A witness, its capsule, and the capsule's bytes in a folder.
+pub(super) async fn fetched(
     client: &Client,
     witness: &str,
     folder: &Path,

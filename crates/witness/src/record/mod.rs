@@ -205,6 +205,7 @@ fn run(
         landlock: landlock(host)?,
         recording: true,
         visible: None,
+        debugger: None,
         host,
     };
     run.go(&|path| Some(PathBuf::from(path)), &|_| None)

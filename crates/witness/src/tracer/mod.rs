@@ -1,6 +1,7 @@
 //! The tracer: one thread of the witness runs at a time, and every call goes through here.
 
 mod coverage;
+mod debug;
 mod dirs;
 mod exits;
 mod fault;
@@ -34,12 +35,14 @@ use std::sync::atomic::Ordering;
 
 use assay_binary::{Frame, FunctionRef};
 
+use crate::debug::Debugger;
 use crate::error::WitnessError;
 use crate::limits::{LimitKind, Limits};
 use crate::replay::CoveragePlan;
 use crate::report::{Ending, Fault, Stopped};
 use crate::sys::child::{self, Launch, Started};
 use crate::sys::{memory as bytes, ptrace};
+use debug::Stepping;
 use random::Random;
 use table::Table;
 use task::{Call, Flow, Process, State, Task};
@@ -54,6 +57,8 @@ pub(crate) struct Setup<'a> {
     pub keep_trace: usize,
     /// The line of the trace after which the run is stopped and every stack looked at.
     pub stop_at: Option<u64>,
+    /// Who looks at the run where it stops.
+    pub debugger: Option<Box<dyn Debugger + Send>>,
     /// The host's tree is visible, and every file touched is to be told.
     pub recording: bool,
     /// Without namespaces, which paths are inside; every other one is answered as absent.
@@ -130,6 +135,8 @@ pub(crate) struct Machine<'a> {
     opened: BTreeSet<String>,
     touched: BTreeSet<String>,
     stopped: Option<Stopped>,
+    /// The thread of which a debugger wants one instruction.
+    stepping: Option<Stepping>,
     unwinding: unwind::Modules,
 }
 
@@ -197,6 +204,7 @@ impl<'a> Machine<'a> {
             opened: BTreeSet::new(),
             touched: BTreeSet::new(),
             stopped: None,
+            stepping: None,
             unwinding: unwind::Modules::default(),
             setup,
         })
@@ -243,11 +251,15 @@ impl<'a> Machine<'a> {
                 break;
             }
             match self.pick()? {
-                Some(at) => self.step(at)?,
+                Some(at) => {
+                    self.step(at)?;
+                    self.stop_after_step(at);
+                }
                 None => break,
             }
             self.stop_where_asked();
         }
+        self.debugger_sees_end();
         // A limit that struck while the last thread ended is the reason for that end.
         if let (Some(verdict), Some(Ending::Signalled { signal: libc::SIGKILL })) =
             (self.watched.fired(), &self.ending)

@@ -2,6 +2,7 @@
 
 use super::Machine;
 use super::unwind::Space;
+use crate::debug::StopReason;
 use crate::report::{Ending, Stopped, ThreadStack};
 use crate::sys::ptrace;
 
@@ -11,6 +12,10 @@ impl Machine<'_> {
         let event = self.trace.lines();
         if self.stopped.is_some() || self.setup.stop_at.is_none_or(|stop| event < stop) {
             return;
+        }
+        if self.setup.debugger.is_some() {
+            self.setup.stop_at = None;
+            return self.debugger_looks(self.current.unwrap_or(0), StopReason::Event(event));
         }
         let threads = (0..self.tasks.len()).filter_map(|at| self.thread_stack(at)).collect();
         self.stopped = Some(Stopped { event, threads });

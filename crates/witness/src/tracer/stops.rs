@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::task::{Life, Process, State, Task};
 use super::{Machine, modules};
+use crate::debug::StopReason;
 use crate::error::WitnessError;
 use crate::limits::LimitKind;
 use crate::report::Ending;
@@ -18,6 +19,20 @@ const END_PAUSE: std::time::Duration = std::time::Duration::from_micros(50);
 
 fn event_of(status: i32) -> i32 {
     status >> 16
+}
+
+/// Signals that a program's own instruction raises, or abort.
+fn is_fault(signal: i32) -> bool {
+    matches!(
+        signal,
+        libc::SIGSEGV
+            | libc::SIGBUS
+            | libc::SIGILL
+            | libc::SIGFPE
+            | libc::SIGABRT
+            | libc::SIGTRAP
+            | libc::SIGSYS
+    )
 }
 
 fn is_stop(status: i32) -> bool {
@@ -96,6 +111,7 @@ impl Machine<'_> {
             listings: HashMap::new(),
             restarting: 0,
             planted: BTreeMap::new(),
+            breakpoints: BTreeMap::new(),
             bias: 0,
             executable: String::new(),
             alarm: None,
@@ -119,7 +135,13 @@ impl Machine<'_> {
         let to_exit = self.tasks[at].exit.is_some();
         self.others_wait = self.anybody_waits_beside(at);
         // A thread that was killed meanwhile cannot be resumed; its end is reported by itself.
-        let _ = if to_exit { ptrace::resume_to_exit(tid, signal) } else { ptrace::resume(tid, signal) };
+        let _ = if to_exit {
+            ptrace::resume_to_exit(tid, signal)
+        } else if self.steps(at) {
+            ptrace::step(tid, signal)
+        } else {
+            ptrace::resume(tid, signal)
+        };
         if matches!(self.tasks[at].state, State::EndedLeader) {
             return self.let_leader_end(at);
         }
@@ -235,6 +257,7 @@ impl Machine<'_> {
         process.listings.clear();
         process.restarting = 0;
         process.planted.clear();
+        process.breakpoints.clear();
         process.executable = executable.to_string_lossy().into_owned();
         let auxiliary =
             self.fix_auxiliary_vector(tid).map_err(WitnessError::sandbox("fixing the auxiliary vector"))?;
@@ -278,6 +301,7 @@ impl Machine<'_> {
             process.listings = parent.listings.clone();
             process.restarting = parent.restarting;
             process.planted = parent.planted.clone();
+            process.breakpoints = parent.breakpoints.clone();
             process.bias = parent.bias;
             process.executable = parent.executable.clone();
             self.processes.insert(child, process);
@@ -289,25 +313,22 @@ impl Machine<'_> {
     }
 
     fn on_signal(&mut self, at: usize, signal: i32) -> Result<(), WitnessError> {
-        if signal == libc::SIGTRAP && self.on_breakpoint(at)?
+        if signal == libc::SIGTRAP && (self.on_breakpoint(at)? || self.on_debugger_breakpoint(at)?)
             || signal == libc::SIGSEGV && self.on_counter(at)?
         {
             return Ok(());
         }
         match signal {
-            libc::SIGSEGV
-            | libc::SIGBUS
-            | libc::SIGILL
-            | libc::SIGFPE
-            | libc::SIGABRT
-            | libc::SIGTRAP
-            | libc::SIGSYS => self.note_fault(at, signal)?,
+            signal if is_fault(signal) => self.note_fault(at, signal)?,
             libc::SIGXFSZ => self.end(Ending::LimitExceeded { limit: LimitKind::FileSize }),
             _ => {}
         }
         let index = self.tasks[at].index;
         self.trace.add(&format!("{index} signal {signal}"));
         self.tasks[at].signal = signal;
+        if is_fault(signal) {
+            self.debugger_looks(at, StopReason::Signal(signal));
+        }
         Ok(())
     }
 

@@ -203,6 +203,8 @@ pub(crate) struct Process {
     pub restarting: u64,
     /// Breakpoints still planted: address and the byte that was there.
     pub planted: BTreeMap<u64, u8>,
+    /// A debugger's breakpoints, and the bytes that they stand for.
+    pub breakpoints: BTreeMap<u64, u8>,
     /// What the first entry of `planted` is relative to.
     pub bias: u64,
     pub executable: String,

@@ -32,6 +32,11 @@ impl Trace {
         self.lines
     }
 
+    /// The lines kept so far.
+    pub(crate) fn kept(&self) -> &[String] {
+        &self.kept
+    }
+
     pub(crate) fn finish(self) -> (Sha256, Vec<String>) {
         (self.digest.finish(), self.kept)
     }

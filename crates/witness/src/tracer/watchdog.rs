@@ -1,6 +1,6 @@
 //! A thread outside the run that ends it when it uses too much of what makes no event.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -30,6 +30,8 @@ pub(crate) struct Watched {
     pub events: AtomicU64,
     ended_cpu: AtomicU64,
     fired: AtomicU8,
+    /// A debugger looks: real time passes, and that is no stall.
+    paused: AtomicBool,
     live: Mutex<Vec<(i32, Arc<PidFd>)>>,
     done: Mutex<bool>,
     wake: Condvar,
@@ -43,6 +45,10 @@ impl Watched {
     pub(crate) fn remove(&self, pid: i32, cpu: u64) {
         self.ended_cpu.fetch_add(cpu, Ordering::Relaxed);
         self.live.lock().unwrap_or_else(PoisonError::into_inner).retain(|(live, _)| *live != pid);
+    }
+
+    pub(crate) fn pause(&self, paused: bool) {
+        self.paused.store(paused, Ordering::Relaxed);
     }
 
     pub(crate) fn fired(&self) -> Option<Verdict> {
@@ -123,7 +129,7 @@ fn watch(shared: &Watched, limits: &Limits) {
             shared.fire(Verdict::Cpu);
         } else if shared.resident() > limits.memory_bytes.saturating_mul(RESIDENT_FACTOR) {
             shared.fire(Verdict::Memory);
-        } else if now != progress {
+        } else if now != progress || shared.paused.load(Ordering::Relaxed) {
             progress = now;
             since = Instant::now();
         } else if since.elapsed() > STALL {
