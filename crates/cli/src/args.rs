@@ -94,6 +94,9 @@ pub(crate) enum Command {
     /// Make and revoke API tokens
     #[command(subcommand)]
     Token(Token),
+    /// Show and set what the tenant may use
+    #[command(subcommand)]
+    Quota(Quota),
     /// Make and show signing keys
     #[command(subcommand)]
     Key(Key),
@@ -527,4 +530,25 @@ pub(crate) enum Key {
     },
     /// Show the public half of the signing key
     Show,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Quota {
+    /// Show what the tenant may use and uses
+    Show,
+    /// Set all quotas anew; what is not named is not limited
+    Set {
+        /// Bytes of one capsule
+        #[arg(long, value_name = "N")]
+        capsule_bytes: Option<u64>,
+        /// Bytes of all witnesses
+        #[arg(long, value_name = "N")]
+        witness_bytes: Option<u64>,
+        /// Replays that begin in one hour
+        #[arg(long, value_name = "N")]
+        replays_per_hour: Option<u64>,
+        /// Replays at one time
+        #[arg(long, value_name = "N")]
+        concurrent_replays: Option<u64>,
+    },
 }

@@ -172,6 +172,11 @@ impl Client {
         read(&self.call(Method::POST, path, body.into()).await?)
     }
 
+    pub async fn put<B: Serialize>(&self, path: &str, body: &B) -> Result<Value, CliError> {
+        let body = serde_json::to_vec(body).unwrap_or_default();
+        read(&self.call(Method::PUT, path, body.into()).await?)
+    }
+
     pub async fn post_raw(&self, path: &str, body: impl Into<Bytes>) -> Result<Value, CliError> {
         read(&self.call(Method::POST, path, body.into()).await?)
     }

@@ -332,6 +332,13 @@ impl From<VerifyError> for Problem {
                 "witness_exists",
                 "one run shows one incident; record the other one by itself",
             ),
+            VerifyError::Quota { .. } => Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "quota_exceeded",
+                Category::Denied,
+                &error,
+                "`assay quota show` says what is used; its owner can set more",
+            ),
             VerifyError::NothingToBundle { .. } => input(
                 StatusCode::CONFLICT,
                 "no_admitted_witness",

@@ -68,6 +68,16 @@ pub enum VerifyError {
         /// The incident.
         incident: String,
     },
+    /// The tenant may not use more.
+    #[error("the tenant's quota {quota} is {most}, and this would make it {asked}")]
+    Quota {
+        /// Which quota.
+        quota: &'static str,
+        /// What it allows.
+        most: u64,
+        /// What was asked for, all together.
+        asked: u64,
+    },
     /// No witness of the incident may be handed over.
     #[error("{incident} has no admitted witness")]
     NothingToBundle {

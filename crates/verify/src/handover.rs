@@ -142,7 +142,7 @@ impl Verifier {
         open_to_all(folder.path());
         let opened = open_bundle(&mut &*bytes, folder.path(), key)?;
         self.check_definition(tenant, &opened).await?;
-        let same = self.replayed(&opened).await?;
+        let same = self.replayed(tenant, &opened).await?;
         let from = Sha256::of(bytes);
         let mut outcome = ImportOutcome {
             incident: opened.bundle.incident.id.clone(),
@@ -174,12 +174,14 @@ impl Verifier {
     }
 
     /// Runs every witness once, outside the store: whether each shows just what was stated.
-    async fn replayed(&self, opened: &OpenedBundle) -> VerifyResult<Vec<bool>> {
+    async fn replayed(&self, tenant: &TenantId, opened: &OpenedBundle) -> VerifyResult<Vec<bool>> {
         let mut same = Vec::new();
         for (at, capsule) in opened.capsules.iter().enumerate() {
             let (entry, stated) = (&opened.bundle.witnesses[at], &opened.stated[at]);
+            self.admit_capsule(tenant, capsule).await?;
             let row = self.row(&opened.bundle.incident, capsule, &entry.role)?;
             let ready = Ready {
+                tenant: tenant.clone(),
                 row,
                 definition: opened.bundle.incident.clone(),
                 capsule: capsule.clone(),

@@ -26,6 +26,7 @@ mod path;
 mod pipeline;
 mod predicates;
 mod privacy;
+mod quotas;
 mod requalify;
 mod run;
 mod running;
@@ -47,6 +48,7 @@ pub use observation::{FaultSummary, Observation};
 pub use pipeline::{IncidentVerdict, MAX_JOBS, Target, Unknown, Verification};
 pub use predicates::{ImportedFrom, MicroWitness, Origin, ReplayVerdict, StackFingerprint};
 pub use privacy::{RedactionKey, WitnessScan, still_shows, watched_replay};
+pub use quotas::{QuotaUsage, Quotas};
 pub use requalify::{RequalifyOutcome, VerdictChange};
 pub use run::StoredRun;
 pub use sql::MIGRATIONS;
@@ -64,12 +66,13 @@ use assay_witness::{Host, Refusal};
 pub struct Verifier {
     notary: Notary,
     host: Arc<OnceLock<Result<Host, Refusal>>>,
+    running: quotas::Running,
 }
 
 impl Verifier {
     /// A verifier that signs with `notary`. The host is probed when the first witness runs.
     pub fn new(notary: Notary) -> Self {
-        Self { notary, host: Arc::new(OnceLock::new()) }
+        Self { notary, host: Arc::new(OnceLock::new()), running: quotas::Running::default() }
     }
 
     /// The notary below.

@@ -114,6 +114,8 @@ impl Verifier {
         let witnesses = sql::witnesses(self.store().database(), tenant).await?;
         let mut verification = Verification::default();
         let definitions = self.definitions(tenant).await?;
+        let most = self.quotas(tenant).await?.concurrent_replays.unwrap_or(MAX_JOBS as u64);
+        let jobs = jobs.clamp(1, MAX_JOBS).min(usize::try_from(most).unwrap_or(MAX_JOBS)).max(1);
         let mut waiting: Vec<Waiting<'_>> = Vec::new();
         for (definition, digest) in &definitions {
             let own: Vec<&WitnessRow> =
@@ -135,7 +137,7 @@ impl Verifier {
                 waiting.push(Box::pin(self.in_turn(tenant, asked.collect(), now, progress)));
             }
         }
-        let mut answers = futures_util::stream::iter(waiting).buffered(jobs.clamp(1, MAX_JOBS));
+        let mut answers = futures_util::stream::iter(waiting).buffered(jobs);
         while let Some(verdicts) = answers.next().await {
             verification.verdicts.extend(verdicts?);
         }

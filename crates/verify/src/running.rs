@@ -23,6 +23,7 @@ const PANIC_HOOK_END: &str = "rust_panic";
 /// A capsule with everything that a replay of it needs at hand.
 #[derive(Clone)]
 pub(crate) struct Ready {
+    pub tenant: TenantId,
     pub row: WitnessRow,
     pub definition: IncidentDefinition,
     pub capsule: Capsule,
@@ -56,7 +57,7 @@ impl Verifier {
             json::from_strict(&self.store().blobs().get_content(tenant, &row.capsule).await?)?;
         let files = self.files(tenant, &capsule).await?;
         let origin = self.origin(tenant, &row).await?;
-        Ok(Ready { row, definition, capsule, files, origin })
+        Ok(Ready { tenant: tenant.clone(), row, definition, capsule, files, origin })
     }
 
     /// What the witness's own statement says was done to its capsule.
@@ -76,6 +77,7 @@ impl Verifier {
     /// Runs the capsule once on a thread of its own, with every function of the subject watched.
     pub(crate) async fn run(&self, ready: &Ready, artifact: Option<Sha256>, how: How) -> VerifyResult<Timed> {
         let host = self.host()?.clone();
+        let _slot = self.admit_replay(&ready.tenant).await?;
         let tenant_file = match artifact {
             Some(digest) => Some(self.subject_file(ready, &digest).await?),
             None => None,

@@ -5,7 +5,9 @@ use assay_gate::{Mode, Verdict};
 use assay_store::{Database, Migration, Row, StoreError, StoreResult, Tx, query};
 
 /// The schema of this room.
-pub const MIGRATIONS: &[Migration] = &[Migration {
+pub const MIGRATIONS: &[Migration] = &[TABLES, crate::quotas::MIGRATION];
+
+const TABLES: Migration = Migration {
     id: "20261123T043000_verify",
     statements: &[
         "CREATE TABLE incidents (
@@ -32,7 +34,7 @@ pub const MIGRATIONS: &[Migration] = &[Migration {
             tenant {TEXT} NOT NULL, id {TEXT} NOT NULL, incident {TEXT} NOT NULL, report {TEXT} NOT NULL,
             fingerprint {TEXT} NOT NULL, created_at BIGINT NOT NULL, PRIMARY KEY (tenant, id))",
     ],
-}];
+};
 
 /// A witness as it is kept.
 #[derive(Clone, Debug)]

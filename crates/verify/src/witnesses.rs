@@ -129,7 +129,15 @@ impl Verifier {
             return Err(VerifyError::WitnessExists { id, incident });
         }
         let files = self.files(tenant, &new.capsule).await?;
-        let ready = Ready { row, definition, capsule: new.capsule, files, origin: new.origin };
+        self.admit_capsule(tenant, &new.capsule).await?;
+        let ready = Ready {
+            tenant: tenant.clone(),
+            row,
+            definition,
+            capsule: new.capsule,
+            files,
+            origin: new.origin,
+        };
         let run = self.run(&ready, None, How::default()).await?;
         let package = ready.definition.package_path();
         let expected = &ready.definition.expect.vulnerable;
@@ -146,12 +154,13 @@ impl Verifier {
         let stack = self.state_stack(tenant, &row, &run.report, now).await?;
         let (row_ref, statements) =
             (&row, &[Some(witness), stack.as_ref().map(|stack| stack.prepared.clone())]);
-        let stack = &stack;
+        let (stack, capsule) = (&stack, &ready.capsule);
         let written: Result<(), StoreError> = self
             .store()
             .database()
             .write(|tx| async move {
                 sql::insert_witness(&tx, tenant, row_ref).await?;
+                Self::note_size(&tx, tenant, &row_ref.id, capsule).await?;
                 for prepared in statements.iter().flatten() {
                     Notary::accept(&tx, tenant, prepared).await?;
                 }

@@ -10,7 +10,11 @@ fn main() -> std::io::Result<()> {
         let started = std::time::Instant::now();
         let findings = scanner.scan(&text).len();
         let seconds = started.elapsed().as_secs_f64();
-        println!("{file}: {} bytes, {findings} findings, {:.0} MB/s", text.len(), text.len() as f64 / 1e6 / seconds);
+        println!(
+            "{file}: {} bytes, {findings} findings, {:.0} MB/s",
+            text.len(),
+            text.len() as f64 / 1e6 / seconds
+        );
     }
     Ok(())
 }

@@ -79,7 +79,9 @@ pub(super) async fn import(
 ) -> Result<Exit, CliError> {
     let bytes = read_input(file, MAX_INCIDENT_BUNDLE_BYTES)?;
     let key = trust.map(evidence::trusted).transpose()?;
-    let query = key.map(|key| format!("?trust={}", segment(&key.to_string()).replace('+', "%2B"))).unwrap_or_default();
+    let query = key
+        .map(|key| format!("?trust={}", segment(&key.to_string()).replace('+', "%2B")))
+        .unwrap_or_default();
     let spinner = output.spinner("checking and replaying");
     let answer = client.post_raw(&format!("/api/v1/incident-bundles{query}"), bytes).await;
     spinner.finish_and_clear();

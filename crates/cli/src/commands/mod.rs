@@ -10,6 +10,7 @@ mod key;
 mod log;
 mod minimize;
 mod privacy;
+mod quota;
 mod record;
 mod registry;
 mod release;
@@ -46,6 +47,7 @@ pub(crate) async fn run(cli: Cli, output: &Output) -> Result<Exit, CliError> {
         Command::Release(command) => release::run(&Client::open(global).await?, &command, output).await,
         Command::Verify(args) => verify::run(&Client::open(global).await?, &args, output).await,
         Command::Gate(command) => gate::run(&Client::open(global).await?, &command, output).await,
+        Command::Quota(command) => quota::run(&Client::open(global).await?, &command, output).await,
         Command::Log(command) => log::run(&Client::open(global).await?, &command, output).await,
         Command::Token(command) => token::run(&Client::open(global).await?, &command, output).await,
     }

@@ -511,3 +511,37 @@ fn requalifying_lists_what_would_change_and_alters_nothing_by_itself() {
     assert_eq!(bench.ok(&["witness", "requalify"])["unchanged"], 1);
     assert_eq!(bench.ok(&["log", "verify"])["verified"], true);
 }
+
+#[test]
+fn quotas_refuse_what_is_past_them() {
+    let bench = Bench::new();
+    if recorded(&bench).is_none() {
+        return;
+    }
+    let used = bench.ok(&["quota", "show"])["witness_bytes"].as_u64().unwrap();
+    assert!(used > 0);
+    let refused = |quota: &str, words: &[&str]| {
+        let answer = bench.call(words);
+        let message = answer.json["error"]["message"].as_str().unwrap_or_default().to_owned();
+        assert_eq!(
+            (answer.code, answer.json["error"]["code"].as_str()),
+            (3, Some("quota_exceeded")),
+            "{}",
+            answer.json
+        );
+        assert!(message.contains(quota), "{message}");
+    };
+    let (program, file) = (text(&bench.path("cards")), input(&bench, "card 0000000000000000\nmore\n"));
+    let record = ["witness", "record", "--incident", "CARD-1", "--stdin", &file, "--", &program];
+    bench.ok(&["quota", "set", "--capsule-bytes", &(used - 1).to_string()]);
+    refused("capsule_bytes", &record);
+    bench.ok(&["quota", "set", "--witness-bytes", &(used + 1).to_string()]);
+    refused("witness_bytes", &record);
+    bench.ok(&["quota", "set", "--concurrent-replays", "0"]);
+    refused("concurrent_replays", &["witness", "replay", "CARD-1"]);
+    bench.ok(&["quota", "set", "--replays-per-hour", "1"]);
+    assert_eq!(bench.call(&["witness", "replay", "CARD-1"]).code, 1);
+    refused("replays_per_hour", &["witness", "replay", "CARD-1"]);
+    assert_eq!(bench.ok(&["quota", "set"])["quotas"], serde_json::json!({}));
+    bench.ok(&record);
+}

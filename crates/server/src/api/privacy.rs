@@ -1,12 +1,14 @@
 //! What a person does with a witness before handing it on: scans, redaction, a smaller one.
 
 use assay_evidence::Timestamp;
-use assay_verify::{MinimizeOutcome, MinimizeRequest, RedactionKey, RequalifyOutcome, WitnessScan};
+use assay_verify::{
+    MinimizeOutcome, MinimizeRequest, QuotaUsage, Quotas, RedactionKey, RequalifyOutcome, WitnessScan,
+};
 use assay_witness::redact::Policy;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -15,6 +17,8 @@ use crate::app::App;
 use crate::auth::Caller;
 use crate::openapi::{Body, Method, Operation, problems};
 use crate::problem::Problem;
+
+const QUOTAS: &str = "/api/v1/quotas";
 
 pub(super) const OPERATIONS: &[Operation] = &[
     Operation {
@@ -85,6 +89,22 @@ pub(super) const OPERATIONS: &[Operation] = &[
             || post(requalify),
         )
     },
+    Operation {
+        response: Body::json::<QuotaUsage>(),
+        ..Operation::new("getQuotas", Method::Get, QUOTAS, "What the tenant may use and uses", || get(quotas))
+    },
+    Operation {
+        request: Body::json::<Quotas>(),
+        response: Body::json::<QuotaUsage>(),
+        problems: &[problems::JSON],
+        ..Operation::new(
+            "putQuotas",
+            Method::Put,
+            QUOTAS,
+            "Set what the tenant may use; for its owner",
+            || put(set_quotas),
+        )
+    },
 ];
 
 async fn key(State(app): State<App>, Caller(principal): Caller) -> Result<impl IntoResponse, Problem> {
@@ -145,4 +165,18 @@ async fn requalify(
     let incident = request.incident.as_deref();
     let outcome = verifier.requalify(&principal, incident, request.accept, Timestamp::now()).await?;
     Ok((StatusCode::CREATED, Answer(outcome)))
+}
+
+async fn quotas(State(app): State<App>, Caller(principal): Caller) -> Result<impl IntoResponse, Problem> {
+    Ok(Answer(app.control.verifier().quota_usage(&principal, Timestamp::now()).await?))
+}
+
+async fn set_quotas(
+    State(app): State<App>,
+    Caller(principal): Caller,
+    Strict(request): Strict<Quotas>,
+) -> Result<impl IntoResponse, Problem> {
+    let verifier = app.control.verifier();
+    verifier.set_quotas(&principal, request).await?;
+    Ok(Answer(verifier.quota_usage(&principal, Timestamp::now()).await?))
 }
