@@ -36,6 +36,8 @@ int main(void) {
 
 const CARD: &str = "4111111111111111";
 const MAIL: &str = "anna.novak@posteo.net";
+/// One that the program does not hold itself.
+const PRIVATE_MAIL: &str = "bert.okafor@orange.fr";
 
 fn input(bench: &Bench, lines: &str) -> String {
     let file = bench.path("input.txt");
@@ -65,7 +67,7 @@ fn nothing_private_is_stored_when_a_recording_is_redacted() {
     let bench = Bench::new();
     let Some(program) = bench.compile("cards", CARDS, &[]) else { return };
     let program = text(&program);
-    let file = input(&bench, &format!("mail {MAIL}\ncard {CARD}\n"));
+    let file = input(&bench, &format!("mail {PRIVATE_MAIL}\ncard {CARD}\n"));
     let command = ["--stdin", &file, "--env", "API_TOKEN=8f2b77c1d94e4a03b6a5", "--", &program];
     let with = |flags: &[&'static str]| {
         let mut words = vec!["witness", "record", "--incident", "CARD-1"];
@@ -83,7 +85,7 @@ fn nothing_private_is_stored_when_a_recording_is_redacted() {
         "{replaced}"
     );
     let stored = everything(&bench.path("data"));
-    for value in [CARD, MAIL, "8f2b77c1d94e4a03b6a5"] {
+    for value in [CARD, PRIVATE_MAIL, "8f2b77c1d94e4a03b6a5"] {
         assert!(!holds(&stored, value), "{value} was stored");
     }
     // Luhn still holds for the pseudonym, or the program would not abort.
@@ -104,7 +106,7 @@ fn nothing_private_is_stored_when_a_recording_is_redacted() {
     );
     let found = bench.call(&["witness", "scan", "CARD-2"]);
     assert_eq!(found.code, 1);
-    assert!(!found.json.to_string().contains(CARD) && !found.json.to_string().contains(MAIL));
+    assert!(!found.json.to_string().contains(CARD) && !found.json.to_string().contains(PRIVATE_MAIL));
 }
 
 #[test]
@@ -325,7 +327,7 @@ fn hostile_bundles_are_refused_and_change_nothing() {
     attempt("definition", edit("bundle.json", "\"signal\":\"SIGABRT\"", "\"signal\":\"SIGSEGV\""), 5);
     attempt("version", edit("bundle.json", "\"version\":1", "\"version\":9"), 3);
     attempt("proof", edit("bundle.json", "\"index\":1", "\"index\":0"), 5);
-    attempt("truncated", std::fs::read(&good).unwrap()[..5000].to_vec(), 3);
+    attempt("truncated", std::fs::read(&good).unwrap()[..5000].to_vec(), 5);
     let key = bench.ok(&["key", "show"])["key"].as_str().map(str::to_owned);
     let own = other.ok(&["key", "show"])["key"].as_str().map(str::to_owned);
     if let (Some(key), Some(own)) = (key, own) {
