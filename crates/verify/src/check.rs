@@ -32,6 +32,8 @@ pub struct CheckOutcome {
     pub replays_elsewhere: u32,
     /// Observations seen at the fixed layout.
     pub distinct_observations: usize,
+    /// Replays at the fixed layout whose observation is not the witness's own.
+    pub replays_differing: u32,
     /// Event traces seen at the fixed layout.
     pub distinct_traces: usize,
     /// Whether observation, trace or executed functions changed with the layout.
@@ -162,6 +164,10 @@ fn compare(id: Sha256, n: u32, runs: &Runs, row: &WitnessRow) -> CheckOutcome {
         replays: n,
         replays_elsewhere: moved.len() as u32,
         distinct_observations: observations.len(),
+        replays_differing: fixed
+            .iter()
+            .filter(|run| Observation::of(&run.report).digest() != row.observation)
+            .count() as u32,
         distinct_traces: traces.len(),
         layout_sensitive: !layout_differences.is_empty(),
         layout_differences,

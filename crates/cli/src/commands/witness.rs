@@ -8,7 +8,9 @@ use assay_verify::NewWitness;
 use assay_witness::{Capsule, MapSource};
 use serde_json::{Value, json};
 
-use super::{draft, list, record, role_and_path, text, witness_debug, witness_diff};
+use super::{
+    draft, list, minimize, privacy, record, registry, role_and_path, text, witness_debug, witness_diff,
+};
 use crate::args::{Record, Witness};
 use crate::client::{Client, segment};
 use crate::error::{CliError, Exit, chain};
@@ -23,9 +25,25 @@ pub(super) async fn run(client: &Client, command: &Witness, output: &Output) -> 
         Witness::Check { witness, replays } => check(client, witness, *replays, output).await,
         Witness::Replay { witness, subject } => replay(client, witness, subject, output).await,
         Witness::Diff(args) => witness_diff::run(client, args, output).await,
+        Witness::Minimize(args) => minimize::run(client, args, output).await,
+        Witness::Requalify { incident, accept } => {
+            minimize::requalify(client, incident.as_deref(), *accept, output).await
+        }
+        Witness::Scan(args) => privacy::scan(client, args, output).await,
         Witness::Debug(args) => witness_debug::run(client, args, output).await,
         Witness::Show { witness } => show(client, witness, output).await,
-        Witness::Export { witness, output: file } => export(client, witness, file, output).await,
+        Witness::Export { witness, oci_bundle: Some(folder), .. } => {
+            runtime_bundle(client, witness, folder, output).await
+        }
+        Witness::Export { witness, output: file, .. } => {
+            export(client, witness, file.as_deref().unwrap_or(Path::new("witness.tar")), output).await
+        }
+        Witness::Push { witness, reference, plain_http } => {
+            registry::push(client, witness, reference, *plain_http, output).await
+        }
+        Witness::Pull { reference, incident, plain_http } => {
+            registry::pull(client, reference, incident, *plain_http, output).await
+        }
         Witness::Import { file, incident } => import(client, file, incident, output).await,
     }
 }
@@ -176,6 +194,36 @@ async fn export(client: &Client, witness: &str, file: &Path, output: &Output) ->
     Ok(Exit::Yes)
 }
 
+/// An OCI runtime bundle: isolation only, and it says so.
+async fn runtime_bundle(
+    client: &Client,
+    witness: &str,
+    folder: &Path,
+    output: &Output,
+) -> Result<Exit, CliError> {
+    let blobs = tempfile::tempdir().map_err(|error| CliError::environment("no temporary folder", &error))?;
+    let (answer, capsule, files) = fetched(client, witness, blobs.path()).await?;
+    assay_witness::oci::write_runtime_bundle(&capsule, &files, folder).map_err(|error| {
+        CliError::refused("bundle_not_written", chain(&error), "name a folder that does not exist")
+    })?;
+    let note = "isolation only: under crun or runc time, randomness, threads and addresses are real, so this run is \
+                no replay and gives no verdict";
+    let done = json!({
+        "witness": answer["witness"],
+        "folder": folder,
+        "isolation_only": true,
+        "note": note,
+        "stdin": capsule.stdin.map(|_| folder.join("stdin")),
+    });
+    output.say(note);
+    output.data(&done, || {
+        let input =
+            if capsule.stdin.is_some() { format!(" < {}/stdin", folder.display()) } else { String::new() };
+        format!("{0}: crun run --bundle {0} witness{input}", folder.display())
+    });
+    Ok(Exit::Yes)
+}
+
 async fn import(client: &Client, file: &Path, incident: &str, output: &Output) -> Result<Exit, CliError> {
     let folder = tempfile::tempdir().map_err(|error| CliError::environment("no temporary folder", &error))?;
     let layout = folder.path().join("layout");
@@ -189,8 +237,12 @@ async fn import(client: &Client, file: &Path, incident: &str, output: &Output) -
     for blob in capsule.blobs() {
         client.upload_file(&layout.join("blobs").join("sha256").join(blob.digest.hex())).await?;
     }
-    let new =
-        NewWitness { incident: incident.to_owned(), capsule, role: text(&definition, "role").to_owned() };
+    let new = NewWitness {
+        incident: incident.to_owned(),
+        capsule,
+        role: text(&definition, "role").to_owned(),
+        origin: None,
+    };
     let answer = client.post("/api/v1/witnesses", &new).await?;
     output.data(&answer, || format!("witness {} of {incident}", text(&answer, "witness")));
     Ok(Exit::Yes)

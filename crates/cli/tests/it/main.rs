@@ -5,6 +5,7 @@ mod bad_input;
 mod debugging;
 mod divergence;
 mod drafts;
+mod handing_on;
 mod main_job;
 mod reports;
 

@@ -2,8 +2,10 @@
 
 mod blobs;
 mod differences;
+mod handover;
 pub(crate) mod incidents;
 pub(crate) mod log;
+mod privacy;
 mod releases;
 mod system;
 mod tokens;
@@ -29,6 +31,8 @@ pub(crate) fn operations() -> impl Iterator<Item = &'static Operation> {
         releases::OPERATIONS,
         incidents::OPERATIONS,
         witnesses::OPERATIONS,
+        privacy::OPERATIONS,
+        handover::OPERATIONS,
         differences::OPERATIONS,
         verdicts::OPERATIONS,
         log::OPERATIONS,

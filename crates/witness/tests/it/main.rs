@@ -11,5 +11,6 @@ mod lab;
 mod limits;
 mod profiles;
 mod real;
+mod redaction;
 mod surroundings;
 mod trees;
