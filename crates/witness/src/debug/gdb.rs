@@ -100,7 +100,7 @@ impl GdbServer {
             _ if ended && matches!(packet.first(), Some(b'c' | b's' | b'C' | b'S' | b'v')) => {
                 self.after_the_end(&text, inferior, reason)
             }
-            _ => self.parametrised(&text, inferior).map_or_else(|| reply(""), |next| next),
+            _ => self.parametrised(&text, inferior).unwrap_or_else(|| reply("")),
         }
     }
 
