@@ -77,6 +77,9 @@ struct Piece {
     text: Vec<u8>,
 }
 
+/// The inputs of a capsule by digest, and the places that cannot be looked into.
+type Inputs = (Vec<(Sha256, Piece)>, Vec<String>);
+
 /// Whether a file's bytes are an executable's, which is a program and no input.
 fn is_program(head: &[u8]) -> bool {
     head.starts_with(b"\x7fELF")
@@ -103,11 +106,7 @@ fn is_input(scanner: &Scanner, capsule: &Capsule, path: &str) -> bool {
 
 /// The distinct contents of a capsule that are inputs, each with a path it lies at; and those that cannot
 /// be looked into.
-fn inputs(
-    scanner: &Scanner,
-    capsule: &Capsule,
-    source: &dyn FileSource,
-) -> Result<(Vec<(Sha256, Piece)>, Vec<String>), WitnessError> {
+fn inputs(scanner: &Scanner, capsule: &Capsule, source: &dyn FileSource) -> Result<Inputs, WitnessError> {
     let (mut pieces, mut opaque, mut seen) = (Vec::new(), Vec::new(), BTreeSet::new());
     let stdin = capsule.stdin.map(|blob| ("stdin".to_owned(), blob.digest));
     let files = capsule.files.iter().filter(|file| is_input(scanner, capsule, &file.path));

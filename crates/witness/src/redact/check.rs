@@ -17,7 +17,7 @@ pub(super) fn luhn(digits: &[u8]) -> bool {
         .enumerate()
         .map(|(at, digit)| if at % 2 == 1 { doubled((*digit).into()) } else { (*digit).into() })
         .sum();
-    !digits.is_empty() && sum % 10 == 0
+    !digits.is_empty() && sum.is_multiple_of(10)
 }
 
 /// Whether the number lies in the range of an issuer of payment cards, with a length it issues.

@@ -199,10 +199,7 @@ fn email(text: &[u8], at: usize) -> Option<Range<usize>> {
             .any(|name| domain == name.as_bytes() || domain.ends_with(format!(".{name}").as_bytes()))
         || INTERNAL.iter().any(|suffix| domain.ends_with(suffix.as_bytes()));
     let robot = ROBOTS.iter().any(|name| local == name.as_bytes()) || domain == b"users.noreply.github.com";
-    // `user@host:path` of scp and `@scope/name@version` are not mail.
-    let remote = text.get(end) == Some(&b':')
-        && text.get(end + 1).is_some_and(|byte| is_word(*byte) || *byte == b'/' || *byte == b'~');
-    (formed && alphabetic && !reserved && !robot && !(remote && robot)).then_some(start..end)
+    (formed && alphabetic && !reserved && !robot).then_some(start..end)
 }
 
 /// Whether an address is reachable from anywhere (IANA's special-purpose registry).

@@ -125,7 +125,7 @@ fn lettered(text: &[u8], cluster: &Cluster, at: usize) -> Option<Found> {
     }
     let value = number(&text[group.clone()]) * 1000 + number(&tail[..3]);
     let holds = HETU[(value % 31) as usize] == tail[3] && ends(text, end) && starts(text, group.start);
-    holds.then(|| (Kind::NationalId, group.start..end, 1))
+    holds.then_some((Kind::NationalId, group.start..end, 1))
 }
 
 fn number(digits: &[u8]) -> u64 {
@@ -233,7 +233,7 @@ fn is_nhs(digits: &[u8]) -> bool {
 /// Poland's PESEL: a date with the century in the month, and weights 1, 3, 7, 9.
 fn is_pesel(digits: &[u8]) -> bool {
     let sum = weighted(digits, &[1, 3, 7, 9, 1, 3, 7, 9, 1, 3, 1]);
-    digits.len() == 11 && sum % 10 == 0 && day_and_month(pair(digits, 4), pair(digits, 2) % 20)
+    digits.len() == 11 && sum.is_multiple_of(10) && day_and_month(pair(digits, 4), pair(digits, 2) % 20)
 }
 
 /// Germany's tax number: ISO 7064 MOD 11,10, one digit of the first ten twice or thrice.
