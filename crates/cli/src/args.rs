@@ -129,7 +129,7 @@ pub(crate) enum Witness {
     Replay {
         /// The witness's id, or its incident's for the newest
         witness: String,
-        /// Put this file in the place of the role
+        /// Put this build in the place of the role: a file, or for a tree a directory or an archive
         #[arg(long, value_name = "ROLE=PATH")]
         subject: Vec<String>,
     },
@@ -161,7 +161,8 @@ pub(crate) struct Record {
     /// The incident that the command shows
     #[arg(long, value_name = "ID")]
     pub incident: String,
-    /// The artifact under test [default: the command itself, its file name being the role]
+    /// The artifact under test, a file or a whole directory [default: the command itself, its file
+    /// name being the role]
     #[arg(long, value_name = "[ROLE=]PATH")]
     pub subject: Vec<String>,
     /// What the run shows, key=value; proposed from the run if not given and the incident is new
@@ -185,6 +186,12 @@ pub(crate) struct Record {
     /// Then replay it this often, and admit it if all replays agree
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub check: Option<u32>,
+    /// File or whole directory to keep besides what the run touches, for other builds that ask for it
+    #[arg(long, value_name = "PATH")]
+    pub include: Vec<PathBuf>,
+    /// Directory inside and outside that the command runs in
+    #[arg(long, default_value = "/", value_name = "DIR")]
+    pub working_directory: PathBuf,
     /// Only run and say what was seen; keep nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -281,7 +288,7 @@ pub(crate) enum Release {
     Create {
         /// Its name
         name: String,
-        /// An artifact; the role is the file's name unless given
+        /// An artifact, a file or a directory; the role is its name unless given
         #[arg(long, required = true, value_name = "[ROLE=]PATH", num_args = 1..)]
         artifact: Vec<String>,
     },

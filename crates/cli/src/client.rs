@@ -192,6 +192,20 @@ impl Client {
         Ok(digest)
     }
 
+    /// Uploads an artifact: a file as it is, a directory as its canonical archive.
+    pub async fn upload_artifact(&self, path: &Path) -> Result<Sha256, CliError> {
+        if !path.is_dir() {
+            return self.upload_file(path).await;
+        }
+        let mut archive = Vec::new();
+        let refuse = |error: assay_witness::tree::TreeError| {
+            let message = format!("{}: {}", path.display(), chain(&error));
+            CliError::refused("not_a_tree", message, "a tree holds files, directories and links only")
+        };
+        assay_witness::tree::pack(path, &mut archive).map_err(refuse)?;
+        self.upload(archive).await
+    }
+
     /// Uploads a file; its digest.
     pub async fn upload_file(&self, file: &Path) -> Result<Sha256, CliError> {
         let bytes = std::fs::read(file).map_err(|error| CliError::file(file, &error))?;

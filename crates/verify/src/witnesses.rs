@@ -174,10 +174,7 @@ impl Verifier {
             || new.capsule.subjects.iter().map(|slot| slot.role.as_str()).collect::<Vec<_>>().join(", ");
         let slot = new.capsule.subjects.iter().find(|slot| slot.role == new.role);
         let slot = slot.ok_or_else(|| VerifyError::UnknownRole { role: new.role.clone(), known: known() })?;
-        let artifact = new.capsule.file(&slot.path).and_then(|file| match file.kind {
-            assay_witness::FileKind::Regular { digest, .. } => Some(digest),
-            _ => None,
-        });
+        let artifact = new.capsule.artifact(slot);
         let artifact =
             artifact.ok_or_else(|| VerifyError::UnknownRole { role: new.role.clone(), known: known() })?;
         let bytes = json::canonical(&new.capsule)?;

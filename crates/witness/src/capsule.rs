@@ -104,8 +104,12 @@ pub enum FileKind {
 pub struct SubjectSlot {
     /// The artifact's role, such as `app`.
     pub role: String,
-    /// The path of a regular file of the capsule.
+    /// The path of a regular file of the capsule; of a directory where `tree` is there.
     pub path: String,
+    /// For a directory: the archive of the whole recorded tree (see [`crate::tree`]), of which `files`
+    /// holds what the run touched.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub tree: Option<Blob>,
 }
 
 /// Why a capsule is refused.
@@ -149,10 +153,16 @@ pub enum CapsuleError {
         /// The path of the lower entry.
         path: String,
     },
-    /// A subject or executable that is no regular file of the capsule.
+    /// A subject or executable that is no regular file of the capsule, or a tree that is no directory.
     #[error("`{path}` is no regular file of the capsule")]
     NotAFile {
         /// The path.
+        path: String,
+    },
+    /// A tree that is everything, or that another subject lies in.
+    #[error("the tree at `{path}` holds another subject, or everything")]
+    Nested {
+        /// The tree's path.
         path: String,
     },
     /// A limit out of its range.
@@ -202,14 +212,27 @@ impl Capsule {
         self.files.binary_search_by(|file| file.path.as_str().cmp(path)).ok().map(|i| &self.files[i])
     }
 
-    /// Every distinct content, stdin included, sorted by digest.
+    /// Every distinct content, stdin and the subjects' archives included, sorted by digest.
     pub fn blobs(&self) -> Vec<Blob> {
+        let all: BTreeMap<_, _> = self.contents().map(|blob| (blob.digest, blob.size)).collect();
+        all.into_iter().map(|(digest, size)| Blob { digest, size }).collect()
+    }
+
+    fn contents(&self) -> impl Iterator<Item = Blob> + '_ {
         let files = self.files.iter().filter_map(|file| match file.kind {
-            FileKind::Regular { digest, size, .. } => Some((digest, size)),
+            FileKind::Regular { digest, size, .. } => Some(Blob { digest, size }),
             _ => None,
         });
-        let all: BTreeMap<_, _> = files.chain(self.stdin.map(|blob| (blob.digest, blob.size))).collect();
-        all.into_iter().map(|(digest, size)| Blob { digest, size }).collect()
+        files.chain(self.stdin).chain(self.subjects.iter().filter_map(|slot| slot.tree))
+    }
+
+    /// The artifact recorded in a slot: the file's digest, or that of the tree's archive.
+    pub fn artifact(&self, slot: &SubjectSlot) -> Option<Sha256> {
+        match (slot.tree, self.file(&slot.path).map(|file| &file.kind)) {
+            (Some(tree), _) => Some(tree.digest),
+            (None, Some(FileKind::Regular { digest, .. })) => Some(*digest),
+            _ => None,
+        }
     }
 
     /// The path with symbolic links resolved inside the capsule, where it leads to an entry.
@@ -301,11 +324,7 @@ impl Capsule {
     fn check_sizes(&self) -> Result<(), CapsuleError> {
         let mut total = 0u64;
         let mut sizes = BTreeMap::new();
-        let files = self.files.iter().filter_map(|file| match file.kind {
-            FileKind::Regular { digest, size, .. } => Some((digest, size)),
-            _ => None,
-        });
-        for (digest, size) in files.chain(self.stdin.map(|blob| (blob.digest, blob.size))) {
+        for Blob { digest, size } in self.contents() {
             if *sizes.entry(digest).or_insert(size) != size {
                 return Err(CapsuleError::Size { digest });
             }
@@ -334,8 +353,17 @@ impl Capsule {
                 return Err(CapsuleError::Order { what: "subjects", near: slot.role.clone() });
             }
             previous = &slot.role;
-            if !matches!(self.file(&slot.path).map(|file| &file.kind), Some(FileKind::Regular { .. })) {
+            let fits = match self.file(&slot.path).map(|file| &file.kind) {
+                Some(FileKind::Regular { .. }) => slot.tree.is_none(),
+                Some(FileKind::Directory) => slot.tree.is_some(),
+                _ => false,
+            };
+            if !fits {
                 return Err(CapsuleError::NotAFile { path: slot.path.clone() });
+            }
+            let inside = |other: &SubjectSlot| other.path != slot.path && is_within(&other.path, &slot.path);
+            if slot.tree.is_some() && (slot.path == "/" || self.subjects.iter().any(inside)) {
+                return Err(CapsuleError::Nested { path: slot.path.clone() });
             }
         }
         Ok(())

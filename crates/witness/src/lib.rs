@@ -22,8 +22,10 @@ mod replay;
 mod report;
 mod root;
 mod source;
+mod substitutes;
 mod sys;
 mod tracer;
+pub mod tree;
 
 pub use capsule::{
     Blob, CAPSULE_SCHEMA, Capsule, CapsuleError, CapsuleFile, FileKind, MAX_FILE_BYTES, MAX_FILES,

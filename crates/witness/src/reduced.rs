@@ -11,10 +11,11 @@ use std::fs::File;
 use crate::capsule::{Capsule, FileKind, is_within};
 use crate::error::WitnessError;
 use crate::host::Host;
-use crate::replay::{Files, ReplayRequest, Run, not_run, read_blob};
+use crate::replay::{ReplayRequest, Run, not_run, read_blob};
 use crate::report::{Ending, RunReport};
 use crate::root::{RootPlan, c_string};
 use crate::source::FileSource;
+use crate::substitutes::{Files, Substitutes};
 use crate::sys::child::Tree;
 use crate::sys::landlock::{Access, Rules};
 
@@ -34,7 +35,7 @@ pub(crate) fn replay(
         None => Vec::new(),
         Some(blob) => read_blob(source, &blob.digest)?,
     };
-    let substitutes = std::collections::BTreeMap::new();
+    let substitutes = Substitutes::default();
     let files = Files { capsule, source, substitutes: &substitutes };
     let run = Run {
         tree: Tree::Bare,

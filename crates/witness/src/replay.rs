@@ -12,13 +12,14 @@ use std::time::Instant;
 use assay_binary::Address;
 use assay_evidence::Sha256;
 
-use crate::capsule::{Capsule, FileKind};
+use crate::capsule::Capsule;
 use crate::error::WitnessError;
 use crate::host::{Host, Tried};
 use crate::limits::Limits;
 use crate::report::{Ending, LoadedModule, OpenedFile, Output, RunReport};
 use crate::root::{RootPlan, WRITABLE, c_string};
 use crate::source::FileSource;
+use crate::substitutes::{Files, Substitutes};
 use crate::sys::child::{self, Launch, Tree};
 use crate::sys::landlock::{Access, Rules};
 use crate::sys::{filter, task};
@@ -38,7 +39,7 @@ const TRACER_STACK: usize = 2 << 20;
 /// How a capsule is to be replayed.
 #[derive(Clone, Debug, Default)]
 pub struct ReplayRequest {
-    /// Other files for the places of subjects, by role.
+    /// Other builds for the places of subjects, by role: a file, or for a tree an archive or a directory.
     pub substitutions: BTreeMap<String, PathBuf>,
     /// Where modules, stack and heap lie.
     pub layout: Layout,
@@ -90,9 +91,12 @@ pub fn replay(
     if !host.has_namespaces() {
         return crate::reduced::replay(capsule, source, request, host);
     }
-    let substitutes = substitutes(capsule, request);
+    let substitutes = match Substitutes::of(capsule, request) {
+        Ok(substitutes) => substitutes,
+        Err(unfit) => return Ok(not_run(unfit.ending(), host)),
+    };
     let mut plan = RootPlan::with_runner_files()?;
-    plan.add_capsule(capsule, source, &|path| substitutes.get(path).cloned())?;
+    plan.add_capsule(capsule, source, &substitutes)?;
     let writable = WRITABLE.iter().map(|path| c_string(*path)).collect::<Result<_, _>>()?;
     let stdin = match capsule.stdin {
         None => Vec::new(),
@@ -135,13 +139,6 @@ pub(crate) fn check(capsule: &Capsule, request: &ReplayRequest) -> Result<(), Wi
     Ok(())
 }
 
-pub(crate) fn substitutes(capsule: &Capsule, request: &ReplayRequest) -> BTreeMap<String, PathBuf> {
-    let slots = capsule.subjects.iter();
-    slots
-        .filter_map(|slot| Some((slot.path.clone(), request.substitutions.get(&slot.role)?.clone())))
-        .collect()
-}
-
 pub(crate) fn read_blob(source: &dyn FileSource, digest: &Sha256) -> Result<Vec<u8>, WitnessError> {
     let missing = |source| WitnessError::Bytes { digest: *digest, source };
     let bytes = std::fs::read(source.path(digest).map_err(missing)?).map_err(missing)?;
@@ -160,35 +157,6 @@ pub(crate) fn landlock(host: &Host) -> Result<Option<Rules>, WitnessError> {
     }
     places.push((c_string("/dev/shm")?, Access::Write));
     Ok(Some(Rules { abi: host.landlock_version(), places }))
-}
-
-/// The files of a replay by their path inside.
-pub(crate) struct Files<'a> {
-    pub capsule: &'a Capsule,
-    pub source: &'a dyn FileSource,
-    pub substitutes: &'a BTreeMap<String, PathBuf>,
-}
-
-impl Files<'_> {
-    pub(crate) fn file(&self, path: &str) -> Option<PathBuf> {
-        if let Some(host) = self.substitutes.get(path) {
-            return Some(host.clone());
-        }
-        match self.capsule.file(path)?.kind {
-            FileKind::Regular { digest, .. } => self.source.path(&digest).ok(),
-            _ => None,
-        }
-    }
-
-    pub(crate) fn digest(&self, path: &str) -> Option<Sha256> {
-        if let Some(host) = self.substitutes.get(path) {
-            return crate::record::digest_of(&File::open(host).ok()?).ok();
-        }
-        match self.capsule.file(path)?.kind {
-            FileKind::Regular { digest, .. } => Some(digest),
-            _ => None,
-        }
-    }
 }
 
 /// One run with everything decided; record and replay meet here.

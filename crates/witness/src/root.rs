@@ -5,14 +5,16 @@ use std::ffi::CString;
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use assay_evidence::Sha256;
 
 use crate::capsule::{Capsule, FileKind};
 use crate::error::WitnessError;
 use crate::source::FileSource;
+use crate::substitutes::Substitutes;
 use crate::sys::child::{Bind, Entry};
+use crate::tree::{TreeEntry, TreeKind};
 
 /// Files up to this size are read beforehand and written into the root.
 const SMALL_FILE_BYTES: u64 = 256 * 1024;
@@ -83,28 +85,23 @@ impl RootPlan {
         Ok(plan)
     }
 
-    /// The capsule's own files over the runner's.
-    ///
-    /// `substitutes` gives, for a path, the host file to put there instead of the capsule's bytes.
+    /// The capsule's own files over the runner's, and the substitutes over those.
     pub(crate) fn add_capsule(
         &mut self,
         capsule: &Capsule,
         source: &dyn FileSource,
-        substitutes: &dyn Fn(&str) -> Option<PathBuf>,
+        substitutes: &Substitutes,
     ) -> Result<(), WitnessError> {
-        for file in &capsule.files {
+        for file in capsule.files.iter().filter(|file| !substitutes.replaces(&file.path)) {
             let inner = file.path.trim_start_matches('/');
             self.parents(inner)?;
             match &file.kind {
                 FileKind::Directory => self.directory(inner, 0o755)?,
-                FileKind::Symlink { target } => {
-                    let (path, target) = (c_string(inner)?, c_string(target.as_str())?);
-                    self.entries.push(Entry::Link { path, target });
-                }
+                FileKind::Symlink { target } => self.link(inner, target)?,
                 FileKind::Regular { digest, size, executable, modified } => {
                     let mode = if *executable { 0o555 } else { 0o444 };
-                    if let Some(path) = substitutes(&file.path) {
-                        self.host_file(inner, mode, &path, None)?;
+                    if let Some(path) = substitutes.file(&file.path) {
+                        self.host_file(inner, mode, path, None)?;
                     } else {
                         let path = source
                             .path(digest)
@@ -117,10 +114,34 @@ impl RootPlan {
                 }
             }
         }
+        for (root, entries) in substitutes.trees() {
+            self.tree(root.trim_start_matches('/'), entries)?;
+        }
         if capsule.working_directory != "/" {
             let inner = format!("{}/.", capsule.working_directory.trim_start_matches('/'));
             self.parents(&inner)?;
         }
+        Ok(())
+    }
+
+    fn tree(&mut self, root: &str, entries: &[TreeEntry]) -> Result<(), WitnessError> {
+        self.parents(root)?;
+        self.directory(root, 0o755)?;
+        for entry in entries {
+            let path = format!("{root}/{}", entry.path);
+            match &entry.kind {
+                TreeKind::Directory => self.directory(&path, 0o755)?,
+                TreeKind::Symlink { target } => self.link(&path, target)?,
+                TreeKind::Regular { file, executable } => {
+                    self.host_file(&path, if *executable { 0o555 } else { 0o444 }, file, None)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn link(&mut self, path: &str, target: &str) -> Result<(), WitnessError> {
+        self.entries.push(Entry::Link { path: c_string(path)?, target: c_string(target)? });
         Ok(())
     }
 

@@ -148,7 +148,9 @@ fn subjects(args: &Record, known: Option<&IncidentDefinition>) -> Result<Vec<(St
 fn find_command(command: &str) -> Result<PathBuf, CliError> {
     let path = Path::new(command);
     if command.contains('/') {
-        return std::fs::canonicalize(path).map_err(|error| CliError::file(path, &error));
+        std::fs::metadata(path).map_err(|error| CliError::file(path, &error))?;
+        // Links stay: a program may look at the name it was called by.
+        return std::path::absolute(path).map_err(|error| CliError::file(path, &error));
     }
     let folders = std::env::var_os("PATH").unwrap_or_default();
     let found =
@@ -201,10 +203,16 @@ fn request(
         subjects: subjects.to_vec(),
         stdin,
         environment,
-        working_directory: "/".to_owned(),
+        include: args.include.clone(),
+        working_directory: working_directory(&args.working_directory)?,
         limits,
         seed: 1,
     })
+}
+
+fn working_directory(path: &Path) -> Result<String, CliError> {
+    let real = std::fs::canonicalize(path).map_err(|error| CliError::file(path, &error))?;
+    real.into_os_string().into_string().map_err(|_| CliError::usage("the working directory is not UTF-8", ""))
 }
 
 /// A definition for an incident that was not known: from the flags, or from what the run showed.

@@ -18,7 +18,7 @@ pub(super) async fn run(client: &Client, command: &Release, output: &Output) -> 
                 let file = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
                 artifacts.push(ArtifactRef {
                     role,
-                    digest: client.upload_file(&path).await?,
+                    digest: client.upload_artifact(&path).await?,
                     name: file,
                     size: 0,
                 });

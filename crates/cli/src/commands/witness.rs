@@ -86,7 +86,7 @@ async fn replay(
     let mut substitutions: BTreeMap<String, Sha256> = BTreeMap::new();
     for subject in subjects {
         let (role, path) = role_and_path(subject)?;
-        substitutions.insert(role, client.upload_file(&path).await?);
+        substitutions.insert(role, client.upload_artifact(&path).await?);
     }
     let path = format!("/api/v1/witnesses/{}/replays", segment(&resolve(client, witness).await?));
     let answer = client.post(&path, &json!({ "subjects": substitutions })).await?;

@@ -25,8 +25,11 @@ pub struct RecordRequest {
     /// The command; its first word is a path, relative ones to the working directory.
     pub command: Vec<String>,
     /// The artifacts under test: role and path on this host. A subject's place in the capsule is that
-    /// same absolute path, symbolic links resolved.
+    /// same absolute path, symbolic links resolved. A directory is a tree.
     pub subjects: Vec<(String, PathBuf)>,
+    /// Files and whole directories of this host that the capsule holds besides what the run touches:
+    /// what another build may ask for.
+    pub include: Vec<PathBuf>,
     /// The bytes on standard input.
     pub stdin: Vec<u8>,
     /// The whole environment, already filtered by the caller.
@@ -101,10 +104,14 @@ pub fn record(request: &RecordRequest, host: &Host) -> Result<Recording, Witness
     command[0] = program;
     let (report, mut touched) = run(request, &command, host)?;
     touched.push(command[0].clone());
-    let subjects = subjects(request)?;
+    let (subjects, archives) = subjects(request)?;
     touched.extend(subjects.iter().map(|slot| slot.path.clone()));
+    for path in &request.include {
+        touched.extend(included(path)?);
+    }
     let closed = closure::close(&touched, &request.working_directory)?;
     let mut located = closed.located;
+    located.extend(archives);
     let stdin = (!request.stdin.is_empty()).then(|| {
         let digest = Sha256::of(&request.stdin);
         located.insert(digest, Located::Bytes(request.stdin.clone()));
@@ -130,16 +137,46 @@ fn bad(what: &str) -> WitnessError {
     WitnessError::Request { what: what.to_owned() }
 }
 
-fn subjects(request: &RecordRequest) -> Result<Vec<SubjectSlot>, WitnessError> {
-    let slot = |(role, path): &(String, PathBuf)| {
+/// The slots, and the archives of those that are trees.
+fn subjects(request: &RecordRequest) -> Result<(Vec<SubjectSlot>, BTreeMap<Sha256, Located>), WitnessError> {
+    let mut archives = BTreeMap::new();
+    let mut slots = Vec::new();
+    for (role, path) in &request.subjects {
         let unreadable = |source| WitnessError::File { path: path.display().to_string(), source };
         let real = path.canonicalize().map_err(unreadable)?;
+        let tree = real.is_dir().then(|| archive(&real)).transpose()?;
+        let tree = tree.map(|bytes| {
+            let blob = Blob { digest: Sha256::of(&bytes), size: bytes.len() as u64 };
+            archives.insert(blob.digest, Located::Bytes(bytes));
+            blob
+        });
         let path = real.to_str().ok_or_else(|| bad("a subject's path is not UTF-8"))?.to_owned();
-        Ok(SubjectSlot { role: role.clone(), path })
-    };
-    let mut slots = request.subjects.iter().map(slot).collect::<Result<Vec<_>, WitnessError>>()?;
+        slots.push(SubjectSlot { role: role.clone(), path, tree });
+    }
     slots.sort_by(|a, b| a.role.cmp(&b.role));
-    Ok(slots)
+    Ok((slots, archives))
+}
+
+fn archive(directory: &Path) -> Result<Vec<u8>, WitnessError> {
+    let mut bytes = Vec::new();
+    let unfit = |error| bad(&format!("{} is no tree: {error}", directory.display()));
+    crate::tree::pack(directory, &mut bytes).map_err(unfit)?;
+    Ok(bytes)
+}
+
+/// A path and everything below it.
+fn included(path: &Path) -> Result<Vec<String>, WitnessError> {
+    let unreadable = |source| WitnessError::File { path: path.display().to_string(), source };
+    let real = path.canonicalize().map_err(unreadable)?;
+    let text = |path: &Path| path.to_str().map(str::to_owned).ok_or_else(|| bad("a path is not UTF-8"));
+    let mut all = vec![text(path)?, text(&real)?];
+    if real.is_dir() {
+        let unfit = |error| bad(&format!("{} cannot be included: {error}", path.display()));
+        for entry in crate::tree::walk(&real).map_err(unfit)? {
+            all.push(text(&real.join(entry.path))?);
+        }
+    }
+    Ok(all)
 }
 
 fn run(

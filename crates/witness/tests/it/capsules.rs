@@ -21,7 +21,7 @@ fn capsule() -> Capsule {
         working_directory: "/".to_owned(),
         stdin: Some(Blob { digest: Sha256::of(b"in"), size: 2 }),
         files: vec![file("/bin/program"), file("/lib/x")],
-        subjects: vec![SubjectSlot { role: "app".to_owned(), path: "/bin/program".to_owned() }],
+        subjects: vec![SubjectSlot { role: "app".to_owned(), path: "/bin/program".to_owned(), tree: None }],
         seed: 7,
         limits: Limits::default(),
     }

@@ -10,3 +10,4 @@ mod faults;
 mod lab;
 mod limits;
 mod profiles;
+mod trees;

@@ -1,0 +1,103 @@
+//! The file tree: closed, or the host's with the runner's own laid over it.
+#![allow(unsafe_code, reason = "changing ids between fork and exec")]
+
+use std::ffi::CStr;
+
+use super::INSIDE_ID;
+use super::entries::make;
+use super::init::Prepared;
+use super::mounts::{change_root, move_mount, new_file_system, open_tree, set_flags};
+use super::step::{Outcome, Step, done};
+
+impl Prepared<'_> {
+    fn open_binds(&mut self) -> Outcome<()> {
+        for (bind, tree) in self.launch.binds.iter().zip(&mut self.trees) {
+            *tree = open_tree(libc::AT_FDCWD, &bind.source, 0).map_err(|errno| (Step::OpenBind, errno))?;
+        }
+        Ok(())
+    }
+
+    fn take_id(&self) -> Outcome<()> {
+        let id = INSIDE_ID;
+        // SAFETY: no pointers. The raw calls change this process alone.
+        unsafe {
+            done(Step::TakeId, libc::syscall(libc::SYS_setresgid, id, id, id))?;
+            done(Step::TakeId, libc::syscall(libc::SYS_setresuid, id, id, id)).map(drop)
+        }
+    }
+
+    /// A tmpfs, attached at `place`, filled with the entries; its descriptor.
+    fn filled_tmpfs(&self, place: &CStr) -> Outcome<i32> {
+        let root = new_file_system(c"tmpfs", &[(c"size", &self.launch.tmpfs_bytes), (c"mode", c"0755")])
+            .map_err(|errno| (Step::MakeFs, errno))?;
+        for entry in &self.launch.entries {
+            make(root, entry)?;
+        }
+        move_mount(root, libc::AT_FDCWD, place).map_err(|errno| (Step::Attach, errno))?;
+        Ok(root)
+    }
+
+    fn attach_binds(&self, root: i32) -> Outcome<()> {
+        for (bind, tree) in self.launch.binds.iter().zip(&self.trees) {
+            let mut flags = libc::MOUNT_ATTR_NOSUID;
+            if !bind.device {
+                flags |= libc::MOUNT_ATTR_NODEV;
+            }
+            if !bind.writable {
+                flags |= libc::MOUNT_ATTR_RDONLY;
+            }
+            set_flags(*tree, flags, false).map_err(|errno| (Step::Bind, errno))?;
+            move_mount(*tree, root, &bind.path).map_err(|errno| (Step::Bind, errno))?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn closed_root(&mut self) -> Outcome<()> {
+        self.open_binds()?;
+        self.take_id()?;
+        let root = self.filled_tmpfs(c"/proc")?;
+        let no_dev = libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV;
+        for path in &self.launch.writable {
+            let tree = open_tree(root, path, 0).map_err(|errno| (Step::CloseRoot, errno))?;
+            set_flags(tree, no_dev, false).map_err(|errno| (Step::CloseRoot, errno))?;
+            move_mount(tree, root, path).map_err(|errno| (Step::CloseRoot, errno))?;
+        }
+        self.attach_binds(root)?;
+        set_flags(root, no_dev | libc::MOUNT_ATTR_RDONLY, false).map_err(|errno| (Step::CloseRoot, errno))?;
+        change_root(root)
+    }
+
+    pub(super) fn host_root(&mut self) -> Outcome<()> {
+        self.open_binds()?;
+        let root = open_tree(libc::AT_FDCWD, c"/", libc::AT_RECURSIVE as u32)
+            .map_err(|errno| (Step::Attach, errno))?;
+        self.take_id()?;
+        let scratch = self.filled_tmpfs(c"/proc")?;
+        let overlay = new_file_system(
+            c"overlay",
+            &[(c"lowerdir", c"/tmp"), (c"upperdir", c"/proc/upper"), (c"workdir", c"/proc/work")],
+        )
+        .map_err(|errno| (Step::MakeFs, errno))?;
+        self.attach_binds(scratch)?;
+        let closed = libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_RDONLY;
+        set_flags(root, closed, true).map_err(|errno| (Step::CloseRoot, errno))?;
+        move_mount(root, libc::AT_FDCWD, c"/dev").map_err(|errno| (Step::Attach, errno))?;
+        for place in [c"dev", c"proc", c"sys"] {
+            let tree = open_tree(scratch, place, libc::AT_RECURSIVE as u32)
+                .map_err(|errno| (Step::Attach, errno))?;
+            match move_mount(tree, root, place) {
+                Ok(()) | Err(libc::ENOENT) => {}
+                Err(errno) => return Err((Step::Attach, errno)),
+            }
+        }
+        for place in &self.launch.hidden {
+            let tree = open_tree(scratch, c"empty", 0).map_err(|errno| (Step::Attach, errno))?;
+            match move_mount(tree, root, place) {
+                Ok(()) | Err(libc::ENOENT | libc::ENOTDIR) => {}
+                Err(errno) => return Err((Step::Attach, errno)),
+            }
+        }
+        move_mount(overlay, root, c"tmp").map_err(|errno| (Step::Attach, errno))?;
+        change_root(root)
+    }
+}
