@@ -3,6 +3,7 @@
 
 mod bench;
 mod ci;
+mod corpus;
 mod demo;
 mod dist;
 mod floors;
@@ -22,6 +23,8 @@ cargo xtask demo [--no-serve] [--json]   the main job on real incidents, then th
 cargo xtask test                         every test
 cargo xtask ci                           formatting, lints, floors, tests, documents, licences
 cargo xtask bench verify [--json]        time-to-verify in the three modes
+cargo xtask corpus incidents [--only ID] [-n N] [--json] [--fast] [--impostors] [--fetch] [--assay FILE]
+                                         every incident: fetched, recorded, checked, replayed on both sides
 cargo xtask schemas                      rewrite openapi.json and schemas/
 cargo xtask dist                         one static binary in target/dist/";
 
@@ -34,6 +37,9 @@ fn main() -> ExitCode {
         ["test", rest @ ..] => ci::test(rest),
         ["ci"] => ci::run(),
         ["bench", "verify", ..] => bench::verify(has("--json")),
+        ["corpus", "incidents", rest @ ..] => {
+            corpus::Options::parse(rest).and_then(|options| corpus::run(&options))
+        }
         ["schemas"] => dist::schemas(),
         ["dist"] => dist::run(),
         _ => {
