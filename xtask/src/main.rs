@@ -23,7 +23,8 @@ cargo xtask demo [--no-serve] [--json]   the main job on real incidents, then th
 cargo xtask test                         every test
 cargo xtask ci                           formatting, lints, floors, tests, documents, licences
 cargo xtask bench verify [--json]        time-to-verify in the three modes
-cargo xtask corpus incidents [--only ID] [-n N] [--json] [--fast] [--impostors] [--fetch] [--assay FILE]
+cargo xtask corpus incidents [--only ID,ID] [-n N] [--json] [--fast] [--impostors] [--fetch]
+                             [--assay FILE] [--data DIR]
                                          every incident: fetched, recorded, checked, replayed on both sides
 cargo xtask schemas                      rewrite openapi.json and schemas/
 cargo xtask dist                         one static binary in target/dist/";

@@ -117,19 +117,20 @@ impl Side {
     }
 }
 
-/// All incidents by id, or the one that is named.
-pub fn read(only: Option<&str>) -> Result<Vec<Entry>> {
+/// All incidents by id, or those that are named.
+pub fn read(only: &[String]) -> Result<Vec<Entry>> {
     let mut found = Vec::new();
     for folder in std::fs::read_dir(shell::root().join("incidents"))? {
         let folder = folder?.path();
         let file = folder.join("incident.toml");
-        let wanted = only.is_none_or(|id| folder.file_name().is_some_and(|name| name == id));
+        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let wanted = only.is_empty() || only.contains(&name);
         if wanted && file.is_file() {
             found.push(Entry::read(&file)?);
         }
     }
     found.sort_by(|a, b| a.id.cmp(&b.id));
-    if let (Some(id), true) = (only, found.is_empty()) {
+    if let Some(id) = only.iter().find(|id| found.iter().all(|entry| entry.id != **id)) {
         bail!("there is no incident {id}");
     }
     Ok(found)

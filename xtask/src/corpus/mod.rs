@@ -20,10 +20,14 @@ use session::Row;
 /// Replays before a witness is admitted, as the design asks.
 const REPLAYS: u32 = 50;
 
+/// Replays before a witness is admitted in a test run.
+const FAST_REPLAYS: u32 = 1;
+
 /// How the corpus runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    pub only: Option<String>,
+    /// Only these; all if none is named.
+    pub only: Vec<String>,
     pub json: bool,
     /// Replays of each check.
     pub replays: u32,
@@ -33,20 +37,23 @@ pub struct Options {
     pub fast: bool,
     /// Only fetch and build.
     pub fetch: bool,
+    /// Where the store lies; it is emptied first.
+    pub data: Option<PathBuf>,
     /// A built `assay`, instead of building one.
     pub assay: Option<PathBuf>,
 }
 
 impl Options {
-    /// Reads `[--only ID] [--json] [--fast] [--fetch] [--impostors] [-n N] [--assay FILE]`.
+    /// Reads the words behind `corpus incidents`.
     pub fn parse(words: &[&str]) -> Result<Self> {
         let mut options = Self {
-            only: None,
+            only: Vec::new(),
             json: false,
             replays: REPLAYS,
             impostors: false,
             fast: false,
             fetch: false,
+            data: None,
             assay: None,
         };
         let mut words = words.iter();
@@ -57,7 +64,8 @@ impl Options {
                 "--impostors" => options.impostors = true,
                 "--fast" => options.fast = true,
                 "--fetch" => options.fetch = true,
-                "--only" => options.only = Some((*value()?).to_owned()),
+                "--only" => options.only.extend(value()?.split(',').map(str::to_owned)),
+                "--data" => options.data = Some(std::path::absolute(value()?)?),
                 "--assay" => options.assay = Some(std::path::absolute(value()?)?),
                 "-n" => options.replays = value()?.parse().context("-n takes a number of replays")?,
                 other => bail!("`{other}` is no option of the corpus"),
@@ -67,9 +75,14 @@ impl Options {
     }
 }
 
+/// The incidents that every test run includes; what cannot be fetched is skipped by name.
+pub fn fast() -> Result<()> {
+    run(&Options { fast: true, replays: FAST_REPLAYS, ..Options::parse(&[])? })
+}
+
 /// Runs what the options ask for; an error if an incident failed.
 pub fn run(options: &Options) -> Result<()> {
-    let mut entries = entry::read(options.only.as_deref())?;
+    let mut entries = entry::read(&options.only)?;
     entries.retain(|entry| !options.fast || entry.has(Trait::Fast));
     step(&format!("fetching and building both sides of {} incidents", entries.len()));
     let obtained = obtain::all(&entries);
@@ -87,7 +100,7 @@ pub fn run(options: &Options) -> Result<()> {
 
 /// An `assay` over an empty store with a key.
 fn open(options: &Options) -> Result<Assay> {
-    let data = obtain::home().join("data");
+    let data = options.data.clone().unwrap_or_else(|| obtain::home().join("data"));
     if data.exists() {
         std::fs::remove_dir_all(&data).context("the data of the last run cannot be removed")?;
     }
@@ -172,8 +185,8 @@ mod tests {
 
     #[test]
     fn options() {
-        let options = Options::parse(&["--only", "CVE-1", "-n", "7", "--json"]).unwrap();
-        assert_eq!((options.only.as_deref(), options.replays, options.json), (Some("CVE-1"), 7, true));
+        let options = Options::parse(&["--only", "CVE-1,CVE-2", "-n", "7", "--json"]).unwrap();
+        assert_eq!((options.only.len(), options.replays, options.json), (2, 7, true));
         for wrong in [vec!["--only"], vec!["-n", "x"], vec!["--colour"]] {
             assert!(Options::parse(&wrong).is_err(), "{wrong:?}");
         }
@@ -181,7 +194,7 @@ mod tests {
 
     #[test]
     fn every_folder_is_an_incident_named_by_its_id() {
-        let entries = entry::read(None).unwrap();
+        let entries = entry::read(&[]).unwrap();
         let folders = std::fs::read_dir(crate::shell::root().join("incidents")).unwrap().flatten();
         let folders: BTreeSet<String> = folders
             .filter(|folder| folder.path().is_dir())
