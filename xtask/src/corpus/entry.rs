@@ -47,6 +47,9 @@ pub enum Trait {
 pub struct Obtain {
     #[serde(default)]
     pub kind: Kind,
+    /// The package to fetch, where the defect lies in C code that it carries: the definition's own package
+    /// is empty then, since no symbol begins with its name.
+    pub package: Option<String>,
     /// Further packages, each with its exact version.
     #[serde(default)]
     pub with: Vec<String>,
@@ -141,6 +144,9 @@ impl Entry {
         let text = std::fs::read_to_string(file)?;
         let mut entry: Self = toml::from_str(&text).with_context(|| file.display().to_string())?;
         entry.folder = file.parent().unwrap_or(file).to_owned();
+        if let Some(package) = &entry.obtain.package {
+            entry.package.clone_from(package);
+        }
         Ok(entry)
     }
 

@@ -109,7 +109,22 @@ fn side(entry: &Entry, side: Side) -> Result<PathBuf> {
 
 /// What a side was made from, to see whether it must be made again.
 fn wanted(entry: &Entry, side: Side) -> Result<String> {
-    let mut wanted = format!("{:?} {} {}\n", entry.obtain, entry.package, entry.version(side));
+    let obtain = &entry.obtain;
+    let mut wanted = format!(
+        "{:?} {:?} {:?}\n{:?} {:?} {:?} {:?}\n{:?} {:?} {:?} {:?} {:?}\n",
+        obtain.kind,
+        entry.package,
+        entry.version(side),
+        obtain.with,
+        obtain.platform,
+        obtain.python_version,
+        obtain.abi,
+        obtain.dependencies,
+        obtain.features,
+        obtain.opt_level,
+        obtain.sources,
+        obtain.flags,
+    );
     for name in ["program.rs", "program.c", "program.go", "program/src/main.rs"] {
         let file = entry.folder.join(name);
         if file.is_file() {

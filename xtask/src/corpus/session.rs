@@ -8,8 +8,15 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::entry::{Entry, Side};
-use super::obtain::Obtained;
+use super::obtain::{Obtained, home};
 use crate::shell::{Assay, text};
+
+/// The bundle was imported into an empty store and reproduced there.
+const VERIFIED: &str = "verified";
+/// This `assay` has no such command.
+const NOT_AVAILABLE: &str = "not available in this build of assay";
+/// The exit code of a command that does not exist.
+const USAGE: i32 = 2;
 
 /// One line of the table.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -89,7 +96,37 @@ fn steps(assay: &Assay, entry: &Entry, obtained: &Obtained, replays: u32, row: &
             Side::Fixed => row.fixed = verdict,
         }
     }
+    let carried = bundle(assay, entry)?;
+    if carried != VERIFIED && carried != NOT_AVAILABLE {
+        row.reason.get_or_insert(format!("bundle: {carried}"));
+    }
+    row.bundle = Some(carried);
     Ok(())
+}
+
+/// Takes the incident to an empty store and replays it there.
+fn bundle(assay: &Assay, entry: &Entry) -> Result<String> {
+    let folder = home().join(&entry.id);
+    let (file, data) = (folder.join("incident.bundle"), folder.join("imported"));
+    let shown = file.to_string_lossy();
+    let output = assay.command(&["incident", "bundle", &entry.id, "-o", &shown]).output()?;
+    if output.status.code() == Some(USAGE) {
+        return Ok(NOT_AVAILABLE.to_owned());
+    }
+    if !output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stderr).trim().to_owned());
+    }
+    if data.exists() {
+        std::fs::remove_dir_all(&data)?;
+    }
+    let empty = Assay::of(assay.program().to_owned(), data.clone());
+    empty.expect(0, &["key", "new"])?;
+    empty.expect(0, &["incident", "import", &shown])?;
+    let answer = empty.call(&["witness", "replay", &entry.id])?;
+    std::fs::remove_dir_all(&data)?;
+    std::fs::remove_file(&file)?;
+    let verdict = text(&answer.json, "verdict");
+    Ok(if verdict == "reproduced" { VERIFIED.to_owned() } else { format!("imported, then {verdict}") })
 }
 
 /// Defines the incident and records it; the witness's id.

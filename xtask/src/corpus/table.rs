@@ -43,6 +43,7 @@ pub fn summary(entries: &[&Entry], rows: &[Row]) -> Value {
     let inconclusive: usize = rows.iter().map(Row::inconclusive).sum();
     json!({
         "incidents": rows.len(),
+        "bundles_verified": rows.iter().filter(|row| row.bundle.as_deref() == Some("verified")).count(),
         "skipped": rows.iter().filter(|row| row.skipped.is_some()).count(),
         "success_ratio": ratio(succeeded(&all), rows.len()),
         "ecosystems": ecosystems,
