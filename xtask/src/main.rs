@@ -23,6 +23,7 @@ cargo xtask demo [--no-serve] [--json]   the main job on real incidents, then th
 cargo xtask test                         every test
 cargo xtask ci                           formatting, lints, floors, tests, documents, licences
 cargo xtask bench verify [--json]        time-to-verify in the three modes
+cargo xtask bench witness [--json]       the runner beside native runs and bubblewrap
 cargo xtask corpus incidents [--only ID,ID] [-n N] [--json] [--fast] [--impostors] [--fetch]
                              [--assay FILE] [--data DIR]
                                          every incident: fetched, recorded, checked, replayed on both sides
@@ -37,7 +38,8 @@ fn main() -> ExitCode {
         ["demo", ..] => demo::run(&demo::Options { serve: !has("--no-serve"), json: has("--json") }),
         ["test", rest @ ..] => ci::test(rest),
         ["ci"] => ci::run(),
-        ["bench", "verify", ..] => bench::verify(has("--json")),
+        ["bench", "verify", ..] => bench::verify::run(has("--json")),
+        ["bench", "witness", ..] => bench::witness::run(has("--json")),
         ["corpus", "incidents", rest @ ..] => {
             corpus::Options::parse(rest).and_then(|options| corpus::run(&options))
         }

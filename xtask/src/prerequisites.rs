@@ -50,6 +50,8 @@ const TESTS: &[Need] = &[
     Need { found: postgres, package: "postgresql" },
     Need { found: || in_path("setpriv"), package: "util-linux" },
     Need { found: || in_path("openssl"), package: "openssl" },
+    Need { found: || in_path("docker-registry"), package: "docker-registry" },
+    Need { found: || in_path("crun"), package: "crun" },
 ];
 
 /// What building and the demo need.

@@ -94,6 +94,9 @@ pub(crate) enum Command {
     /// Make and revoke API tokens
     #[command(subcommand)]
     Token(Token),
+    /// Show and set what the tenant may use
+    #[command(subcommand)]
+    Quota(Quota),
     /// Make and show signing keys
     #[command(subcommand)]
     Key(Key),
@@ -133,18 +136,61 @@ pub(crate) enum Witness {
         #[arg(long, value_name = "ROLE=PATH")]
         subject: Vec<String>,
     },
+    /// Say why two replays differ: the class of the reason, the first different event, both stacks
+    Diff(WitnessDiff),
+    /// Drop files, environment and input while the incident still happens
+    Minimize(Minimize),
+    /// Ask stored verdicts again under this runner and list those that would change
+    Requalify {
+        /// Of this incident only
+        #[arg(long, value_name = "ID")]
+        incident: Option<String>,
+        /// Take the changes over; otherwise nothing is altered
+        #[arg(long)]
+        accept: bool,
+    },
+    /// Look for secrets and personal data in witnesses, bundles, archives and logs
+    Scan(Scan),
+    /// Stop a replay at its fault or at an event, and serve gdb over its remote protocol
+    Debug(WitnessDebug),
     /// Show a witness and its capsule
     Show {
         /// The witness's id, or its incident's for the newest
         witness: String,
     },
-    /// Write a witness's capsule as one OCI layout archive
+    /// Write a witness's capsule as one OCI layout archive, or as a bundle for crun or runc
     Export {
         /// The witness's id, or its incident's for the newest
         witness: String,
-        /// The file to write
-        #[arg(short, long, value_name = "FILE")]
-        output: PathBuf,
+        /// The archive to write
+        #[arg(short, long, value_name = "FILE", required_unless_present = "oci_bundle")]
+        output: Option<PathBuf>,
+        /// A folder to make: an OCI runtime bundle. Isolation only: time, randomness and threads are real
+        #[arg(long, value_name = "DIR", conflicts_with = "output")]
+        oci_bundle: Option<PathBuf>,
+    },
+    /// Push a witness to an OCI registry (ASSAY_REGISTRY_USER and ASSAY_REGISTRY_PASSWORD log in)
+    Push {
+        /// The witness's id, or its incident's for the newest
+        witness: String,
+        /// Where to: oci://HOST[:PORT]/REPOSITORY[:TAG]
+        #[arg(value_name = "REFERENCE")]
+        reference: String,
+        /// Speak HTTP without TLS
+        #[arg(long)]
+        plain_http: bool,
+    },
+    /// Pull a witness of an incident from an OCI registry
+    Pull {
+        /// Where from: oci://HOST[:PORT]/REPOSITORY[:TAG][@DIGEST]
+        #[arg(value_name = "REFERENCE")]
+        reference: String,
+        /// The incident it shows, defined already
+        #[arg(long, value_name = "ID")]
+        incident: String,
+        /// Speak HTTP without TLS
+        #[arg(long)]
+        plain_http: bool,
     },
     /// Take in a capsule archive as a witness of an incident
     Import {
@@ -157,10 +203,70 @@ pub(crate) enum Witness {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct WitnessDebug {
+    /// The witness's id, or its incident's for the newest
+    pub witness: String,
+    /// Stop after this event of the trace [default: at the first fault; without one, at event 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub event: Option<u64>,
+    /// Put this build in the place of the role
+    #[arg(long, value_name = "ROLE=PATH")]
+    pub subject: Vec<String>,
+    /// Where gdb connects; a loopback address, port 0 chooses one and prints it
+    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDR:PORT")]
+    pub listen: SocketAddr,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WitnessDiff {
+    /// The witness's id, or its incident's for the newest
+    pub a: String,
+    /// Another witness [default: the same one, with other subjects]
+    pub b: Option<String>,
+    /// Put this build into the second replay
+    #[arg(long, value_name = "ROLE=PATH")]
+    pub subject: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Minimize {
+    /// The witness's id, or its incident's for the newest
+    pub witness: String,
+    /// At most this many replays
+    #[arg(long, value_name = "N", default_value_t = 2000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub budget: u32,
+    /// At most this many seconds
+    #[arg(long, value_name = "N", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub seconds: u64,
+    /// Drop arguments of the command too
+    #[arg(long)]
+    pub arguments: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Scan {
+    /// Witnesses (an id, or an incident's for its newest) or files
+    #[arg(required = true, value_name = "WITNESS|FILE")]
+    pub targets: Vec<String>,
+    /// What is sought [default: every built-in kind]
+    #[arg(long, value_name = "FILE", env = "ASSAY_REDACTION_POLICY")]
+    pub policy: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Record {
     /// The incident that the command shows
-    #[arg(long, value_name = "ID")]
+    #[arg(
+        long,
+        value_name = "ID",
+        required = false,
+        required_unless_present = "attach_core",
+        default_value_if("attach_core", clap::builder::ArgPredicate::IsPresent, "")
+    )]
     pub incident: String,
+    /// Open a draft from a core file, or from the text that a tool printed, and say what is missing
+    #[arg(long, value_name = "FILE")]
+    pub attach_core: Option<PathBuf>,
     /// The artifact under test, a file or a whole directory [default: the command itself, its file
     /// name being the role]
     #[arg(long, value_name = "[ROLE=]PATH")]
@@ -192,11 +298,18 @@ pub(crate) struct Record {
     /// Directory inside and outside that the command runs in
     #[arg(long, default_value = "/", value_name = "DIR")]
     pub working_directory: PathBuf,
+    /// Replace secrets and personal data by pseudonyms before anything is stored, by this policy [default:
+    /// the built-in one]; kept only if the incident still happens
+    #[arg(long, value_name = "POLICY", num_args = 0..=1, default_missing_value = "", require_equals = true)]
+    pub redact: Option<String>,
+    /// Scan by this policy; its `on_finding` says whether recording warns, refuses or redacts
+    #[arg(long, value_name = "FILE", env = "ASSAY_REDACTION_POLICY")]
+    pub redaction_policy: Option<PathBuf>,
     /// Only run and say what was seen; keep nothing
     #[arg(long)]
     pub dry_run: bool,
     /// The command
-    #[arg(last = true, required = true, value_name = "CMD")]
+    #[arg(last = true, required_unless_present = "attach_core", value_name = "CMD")]
     pub command: Vec<String>,
 }
 
@@ -208,6 +321,30 @@ pub(crate) enum Incident {
     Show {
         /// Its id or an alias
         id: String,
+    },
+    /// Write an incident with its witnesses and statements as one file
+    Bundle {
+        /// Its id or an alias
+        id: String,
+        /// The file to write
+        #[arg(short, long, value_name = "FILE")]
+        output: PathBuf,
+    },
+    /// Check a bundle, replay its witnesses here, and take them in
+    Import {
+        /// The bundle
+        file: PathBuf,
+        /// Trust only this key (`ed25519:...`, or a file that holds it)
+        #[arg(long, value_name = "KEY")]
+        trust: Option<String>,
+    },
+    /// Verify a bundle, offline
+    Verify {
+        /// The bundle
+        file: PathBuf,
+        /// Trust only this key (`ed25519:...`, or a file that holds it)
+        #[arg(long, value_name = "KEY")]
+        trust: Option<String>,
     },
     /// Define incidents from incident.toml files
     Define {
@@ -311,6 +448,9 @@ pub(crate) struct Verify {
     /// The policy file [default: the built-in policy]
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
+    /// How many witnesses run at one time [default: as many as there are processors]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub jobs: Option<u32>,
     /// Also write a JUnit report
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
@@ -399,4 +539,25 @@ pub(crate) enum Key {
     },
     /// Show the public half of the signing key
     Show,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Quota {
+    /// Show what the tenant may use and uses
+    Show,
+    /// Set all quotas anew; what is not named is not limited
+    Set {
+        /// Bytes of one capsule
+        #[arg(long, value_name = "N")]
+        capsule_bytes: Option<u64>,
+        /// Bytes of all witnesses
+        #[arg(long, value_name = "N")]
+        witness_bytes: Option<u64>,
+        /// Replays that begin in one hour
+        #[arg(long, value_name = "N")]
+        replays_per_hour: Option<u64>,
+        /// Replays at one time
+        #[arg(long, value_name = "N")]
+        concurrent_replays: Option<u64>,
+    },
 }

@@ -172,12 +172,23 @@ impl Client {
         read(&self.call(Method::POST, path, body.into()).await?)
     }
 
+    pub async fn put<B: Serialize>(&self, path: &str, body: &B) -> Result<Value, CliError> {
+        let body = serde_json::to_vec(body).unwrap_or_default();
+        read(&self.call(Method::PUT, path, body.into()).await?)
+    }
+
     pub async fn post_raw(&self, path: &str, body: impl Into<Bytes>) -> Result<Value, CliError> {
         read(&self.call(Method::POST, path, body.into()).await?)
     }
 
     pub async fn delete(&self, path: &str) -> Result<(), CliError> {
         self.call(Method::DELETE, path, Bytes::new()).await.map(drop)
+    }
+
+    /// Whether content is stored.
+    pub async fn has(&self, digest: &Sha256) -> Result<bool, CliError> {
+        let (status, _) = self.send(Method::HEAD, &format!("/api/v1/blobs/{digest}"), Bytes::new()).await?;
+        Ok(status == 200)
     }
 
     /// Uploads content unless it is there.

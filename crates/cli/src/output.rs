@@ -50,6 +50,13 @@ impl Output {
         }
     }
 
+    /// A warning on stderr, also beside a JSON document.
+    pub fn warn(&self, text: &str) {
+        if !self.quiet {
+            let _ = writeln!(std::io::stderr(), "{} {text}", self.paint("33", "warning:"));
+        }
+    }
+
     /// A spinner on a terminal, nothing elsewhere.
     pub fn spinner(&self, text: &str) -> ProgressBar {
         if self.quiet || self.json || !std::io::stderr().is_terminal() {
@@ -60,6 +67,18 @@ impl Output {
             bar.set_style(style);
         }
         bar.enable_steady_tick(Duration::from_millis(100));
+        bar
+    }
+
+    /// A bar of `length` steps on a terminal, nothing elsewhere.
+    pub fn bar(&self, text: &str, length: u64) -> ProgressBar {
+        if self.quiet || self.json || !std::io::stderr().is_terminal() {
+            return ProgressBar::hidden();
+        }
+        let bar = ProgressBar::new(length).with_message(text.to_owned());
+        if let Ok(style) = ProgressStyle::with_template("{msg} [{bar:30}] {pos}/{len} [{elapsed}]") {
+            bar.set_style(style);
+        }
         bar
     }
 

@@ -122,12 +122,14 @@ pub struct Replayed {
 
 impl Control {
     /// Verifies a release, decides, states and publishes the decision.
+    #[expect(clippy::too_many_arguments, reason = "one request, field by field")]
     pub async fn verify_release(
         &self,
         principal: &Principal,
         name: &str,
         baseline: Option<&str>,
         policy_text: Option<&str>,
+        jobs: usize,
         now: Timestamp,
         progress: &(dyn Fn(&IncidentVerdict) + Send + Sync),
     ) -> ControlResult<Verified> {
@@ -140,7 +142,7 @@ impl Control {
             None => Vec::new(),
         };
         let verification =
-            self.verifier.verify(principal, &release.targets(), &baseline, now, progress).await?;
+            self.verifier.verify(principal, &release.targets(), &baseline, jobs, now, progress).await?;
         let tenant = principal.tenant();
         let evidence = self.evidence(tenant, name, &release.targets(), &verification).await?;
         let at = Timestamp::now();

@@ -30,6 +30,16 @@ impl TenantSecret {
         let bytes: [u8; 32] = mac.finalize().into_bytes().into();
         SubjectCommitment(Sha256::from_bytes(bytes).hex())
     }
+
+    /// Another secret for another purpose: HMAC-SHA-256(secret, "assay derived v1" || purpose). It says
+    /// nothing about the commitments.
+    pub fn derive(&self, purpose: &str) -> zeroize::Zeroizing<[u8; 32]> {
+        let mut mac =
+            Hmac::<sha2::Sha256>::new_from_slice(self.0.as_slice()).expect("HMAC takes any key length");
+        mac.update(b"assay derived v1");
+        mac.update(purpose.as_bytes());
+        zeroize::Zeroizing::new(mac.finalize().into_bytes().into())
+    }
 }
 
 impl std::fmt::Debug for TenantSecret {

@@ -93,6 +93,16 @@ impl Notary {
         Box::pin(self.open_log(tenant, now)).await
     }
 
+    /// A secret of the tenant for one purpose, the same for ever; its log is begun if it is new.
+    pub async fn tenant_secret(
+        &self,
+        tenant: &TenantId,
+        purpose: &str,
+        now: Timestamp,
+    ) -> NotaryResult<zeroize::Zeroizing<[u8; 32]>> {
+        Ok(self.open_log(tenant, now).await?.secret.derive(purpose))
+    }
+
     /// Stops a log for good: two histories were seen.
     pub(crate) async fn freeze(&self, tenant: &TenantId, origin: &str, detail: String) -> NotaryError {
         let reason = &detail;

@@ -1,5 +1,8 @@
 //! A handful of Prometheus metrics.
 
+use std::sync::atomic::AtomicU64;
+use std::sync::{Mutex, PoisonError};
+
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -40,6 +43,19 @@ pub(crate) struct Metrics {
     decisions: Family<RulingLabel, Counter>,
     verify_seconds: Histogram,
     log_size: Gauge,
+    verify_ms: Histogram,
+    replay_success_ratio: Gauge<f64, AtomicU64>,
+    score_variance: Gauge<f64, AtomicU64>,
+    replays: Mutex<Replays>,
+}
+
+/// What this process's replays showed, from which the ratios are made.
+#[derive(Debug, Default)]
+struct Replays {
+    asked: u64,
+    conclusive: u64,
+    compared: u64,
+    differing: u64,
 }
 
 impl Metrics {
@@ -58,7 +74,28 @@ impl Metrics {
         registry.register("verify_seconds", "Time to verify a release", verify_seconds.clone());
         let log_size = Gauge::default();
         registry.register("log_size", "Leaves under the newest head that this process saw", log_size.clone());
-        Self { registry, requests, request_seconds, verdicts, decisions, verify_seconds, log_size }
+        let verify_ms = Histogram::new(exponential_buckets(0.5, 2.0, 20));
+        registry.register("verify_time_ms", "Milliseconds to come by one verdict", verify_ms.clone());
+        let replay_success_ratio = Gauge::<f64, AtomicU64>::default();
+        let help = "Share of verdicts that are conclusive, of those that this process gave";
+        registry.register("replay_success_ratio", help, replay_success_ratio.clone());
+        let score_variance = Gauge::<f64, AtomicU64>::default();
+        let help = "Share of checking replays whose observation differs from the witness's own";
+        registry.register("deterministic_score_variance", help, score_variance.clone());
+        replay_success_ratio.set(1.0);
+        Self {
+            registry,
+            requests,
+            request_seconds,
+            verdicts,
+            decisions,
+            verify_seconds,
+            log_size,
+            verify_ms,
+            replay_success_ratio,
+            score_variance,
+            replays: Mutex::default(),
+        }
     }
 
     pub fn request(&self, route: &str, status: u16, seconds: f64) {
@@ -75,10 +112,30 @@ impl Metrics {
                 mode: word(serde_json::to_value(verdict.mode).unwrap_or_default()),
             };
             self.verdicts.get_or_create(&labels).inc();
+            self.verify_ms.observe(verdict.milliseconds);
         }
+        let conclusive =
+            verified.verdicts.iter().filter(|verdict| verdict.verdict != assay_gate::Verdict::Inconclusive);
+        let mut replays = self.replays.lock().unwrap_or_else(PoisonError::into_inner);
+        replays.asked += verified.verdicts.len() as u64;
+        replays.conclusive += conclusive.count() as u64;
+        if replays.asked > 0 {
+            self.replay_success_ratio.set(replays.conclusive as f64 / replays.asked as f64);
+        }
+        drop(replays);
         let decision = word(serde_json::to_value(verified.decision).unwrap_or_default());
         self.decisions.get_or_create(&RulingLabel { decision }).inc();
         self.verify_seconds.observe(verified.milliseconds / 1000.0);
+    }
+
+    /// Counts the replays of a check.
+    pub fn checked(&self, outcome: &assay_verify::CheckOutcome) {
+        let mut replays = self.replays.lock().unwrap_or_else(PoisonError::into_inner);
+        replays.compared += u64::from(outcome.replays - outcome.replays_elsewhere);
+        replays.differing += u64::from(outcome.replays_differing);
+        if replays.compared > 0 {
+            self.score_variance.set(replays.differing as f64 / replays.compared as f64);
+        }
     }
 
     pub fn head(&self, size: u64) {

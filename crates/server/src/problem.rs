@@ -246,6 +246,13 @@ impl From<NotaryError> for Problem {
     }
 }
 
+impl From<assay_witness::redact::PolicyError> for Problem {
+    fn from(error: assay_witness::redact::PolicyError) -> Self {
+        let hint = "policies/redaction.toml shows the form";
+        Self::new(StatusCode::BAD_REQUEST, "redaction_policy_refused", Category::Input, &error, hint)
+    }
+}
+
 impl From<WitnessError> for Problem {
     fn from(error: WitnessError) -> Self {
         match &error {
@@ -301,6 +308,9 @@ impl From<VerifyError> for Problem {
             VerifyError::UnknownIncident { .. } => {
                 input(StatusCode::NOT_FOUND, "unknown_incident", "see `assay incident list`")
             }
+            VerifyError::UnknownVerdict { .. } => {
+                input(StatusCode::NOT_FOUND, "unknown_verdict", "verify a release with that artifact first")
+            }
             VerifyError::UnknownWitness { .. } => {
                 input(StatusCode::NOT_FOUND, "unknown_witness", "see `assay incident show ID`")
             }
@@ -325,6 +335,26 @@ impl From<VerifyError> for Problem {
                 "witness_exists",
                 "one run shows one incident; record the other one by itself",
             ),
+            VerifyError::Quota { .. } => Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "quota_exceeded",
+                Category::Denied,
+                &error,
+                "`assay quota show` says what is used; its owner can set more",
+            ),
+            VerifyError::NothingToBundle { .. } => input(
+                StatusCode::CONFLICT,
+                "no_admitted_witness",
+                "`assay witness check` admits one whose replays agree",
+            ),
+            VerifyError::Bundle(ref refused) if refused.is_trust_broken() => {
+                let hint = "ask its sender for the bundle again, and for the key that signed it";
+                Self::new(StatusCode::CONFLICT, "bundle_not_trusted", Category::Trust, &error, hint)
+            }
+            VerifyError::Bundle(_) => {
+                let hint = "`assay incident bundle` writes the form; nothing was taken in";
+                input(StatusCode::BAD_REQUEST, "bundle_refused", hint)
+            }
             VerifyError::Artifact { .. } => input(StatusCode::BAD_REQUEST, "artifact_refused", ""),
             VerifyError::Stack(_) => {
                 let hint = "paste the whole report: a panic message, gdb's `bt`, a sanitizer's report";

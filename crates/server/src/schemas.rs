@@ -30,8 +30,10 @@ pub fn schemas() -> BTreeMap<String, Value> {
             "incident",
             "An incident's definition, written in TOML or JSON",
         ),
+        of::<assay_witness::redact::Policy>("redaction-policy", "A redaction policy, written in TOML"),
         of::<assay_control::NewRelease>("release", "A release to create"),
         of::<assay_control::Bundle>("evidence-bundle", "The evidence of a release, to hand over"),
+        of::<assay_verify::IncidentBundle>("incident-bundle", "An incident, to hand over"),
         of::<crate::Problem>("problem", "An error of the API"),
     ])
 }

@@ -6,11 +6,12 @@ use assay_access::{Permission, Principal};
 use assay_evidence::{Sha256, Timestamp};
 use assay_notary::Notary;
 use assay_store::StoreError;
-use assay_witness::Layout;
+use assay_witness::{Layout, Perturbation, RunReport};
 use serde::Serialize;
 
+use crate::divergence::{Divergence, MAX_TRACE};
 use crate::observation::Observation;
-use crate::running::Timed;
+use crate::running::{How, Timed};
 use crate::sql::WitnessRow;
 use crate::{Verifier, VerifyResult, sql};
 
@@ -27,20 +28,25 @@ pub struct CheckOutcome {
     pub witness: Sha256,
     /// Replays made.
     pub replays: u32,
-    /// Of these, with everything loaded elsewhere.
+    /// Of these, with everything loaded elsewhere or with fresh memory filled.
     pub replays_elsewhere: u32,
     /// Observations seen at the fixed layout.
     pub distinct_observations: usize,
+    /// Replays at the fixed layout whose observation is not the witness's own.
+    pub replays_differing: u32,
     /// Event traces seen at the fixed layout.
     pub distinct_traces: usize,
     /// Whether observation, trace or executed functions changed with the layout.
     pub layout_sensitive: bool,
-    /// What changed with the layout: `observation`, `trace`, `functions`.
+    /// What changed with the layout, or with what unwritten memory holds: `observation`, `trace`,
+    /// `functions`.
     pub layout_differences: Vec<&'static str>,
     /// Whether it may be used.
     pub admitted: bool,
-    /// The first event that differed at the fixed layout.
+    /// The number of the first event that differed at the fixed layout, the first event being 1.
     pub diverged_at: Option<u64>,
+    /// That event in both runs, with both stacks.
+    pub divergence: Option<Divergence>,
     /// The median time of one replay.
     pub milliseconds: f64,
 }
@@ -59,21 +65,21 @@ impl Verifier {
         let ready = self.ready(tenant, id).await?;
         let n = n.clamp(1, MAX_REPLAYS);
         let elsewhere = (n / ELSEWHERE_SHARE).max(3).min(n.saturating_sub(1));
-        let mut fixed = Vec::new();
-        let mut moved = Vec::new();
+        let mut runs = Runs::default();
         for turn in 0..n {
-            let layout =
-                if turn < n - elsewhere { Layout::Fixed } else { Layout::Elsewhere(u64::from(turn) + 1) };
-            let run = self.run(&ready, None, layout).await?;
-            let target = if turn < n - elsewhere { &mut fixed } else { &mut moved };
-            target.push(run);
+            let run = self.run(&ready, None, runs.how(turn, n, elsewhere)).await?;
+            runs.add(run, turn, n, elsewhere);
         }
-        let outcome = compare(*id, n, &fixed, &moved, &ready.row);
+        let mut outcome = compare(*id, n, &runs, &ready.row);
+        if let Some(odd) = &runs.odd {
+            outcome.divergence = self.divergence(&ready, &runs.fixed[0].report, odd).await?;
+            outcome.diverged_at = outcome.divergence.as_ref().map(|divergence| divergence.event);
+        }
         let mut row = ready.row.clone();
         row.admitted = outcome.admitted;
         row.layout_sensitive = outcome.layout_sensitive;
         row.replays = i64::from(n);
-        let prepared = self.state_witness(tenant, &ready, &mut row, &fixed[0].report, now).await?;
+        let prepared = self.state_witness(tenant, &ready, &mut row, &runs.fixed[0].report, now).await?;
         let (row, prepared) = (&row, &prepared);
         let written: Result<(), StoreError> = self
             .store()
@@ -89,7 +95,51 @@ impl Verifier {
     }
 }
 
-fn compare(id: Sha256, n: u32, fixed: &[Timed], moved: &[Timed], row: &WitnessRow) -> CheckOutcome {
+/// The runs of one check.
+#[derive(Default)]
+struct Runs {
+    fixed: Vec<Timed>,
+    moved: Vec<Timed>,
+    /// The first run at the fixed layout whose trace was not the first one's.
+    odd: Option<RunReport>,
+}
+
+impl Runs {
+    /// Every turn has another load, CPU, user, host name and order of files around it; the last ones lie
+    /// elsewhere, and one of these has its fresh memory filled instead.
+    fn how(&self, turn: u32, n: u32, elsewhere: u32) -> How {
+        const FILL: u8 = 0x5a;
+        let mut perturbation = Perturbation::of_turn(u64::from(turn));
+        let mut layout = Layout::Fixed;
+        if turn >= n - elsewhere {
+            if turn == n - 1 && elsewhere > 1 {
+                perturbation.malloc_fill = Some(FILL);
+            } else {
+                layout = Layout::Elsewhere(u64::from(turn) + 1);
+            }
+        }
+        How { layout, perturbation, keep_trace: Some(MAX_TRACE), stop_at: None }
+    }
+
+    /// Keeps the traces of the first run and of the first that differs from it.
+    fn add(&mut self, mut run: Timed, turn: u32, n: u32, elsewhere: u32) {
+        if turn >= n - elsewhere {
+            run.report.trace = Vec::new();
+            return self.moved.push(run);
+        }
+        let first = self.fixed.first().map(|first| first.report.trace_digest);
+        if first.is_some_and(|first| first != run.report.trace_digest) && self.odd.is_none() {
+            self.odd = Some(run.report.clone());
+        }
+        if first.is_some() {
+            run.report.trace = Vec::new();
+        }
+        self.fixed.push(run);
+    }
+}
+
+fn compare(id: Sha256, n: u32, runs: &Runs, row: &WitnessRow) -> CheckOutcome {
+    let Runs { fixed, moved, .. } = runs;
     let observations: BTreeSet<Sha256> =
         fixed.iter().map(|run| Observation::of(&run.report).digest()).chain([row.observation]).collect();
     let traces: BTreeSet<Sha256> =
@@ -114,11 +164,16 @@ fn compare(id: Sha256, n: u32, fixed: &[Timed], moved: &[Timed], row: &WitnessRo
         replays: n,
         replays_elsewhere: moved.len() as u32,
         distinct_observations: observations.len(),
+        replays_differing: fixed
+            .iter()
+            .filter(|run| Observation::of(&run.report).digest() != row.observation)
+            .count() as u32,
         distinct_traces: traces.len(),
         layout_sensitive: !layout_differences.is_empty(),
         layout_differences,
         admitted: observations.len() == 1 && traces.len() == 1 && supported,
         diverged_at: None,
+        divergence: None,
         milliseconds: times[times.len() / 2],
     }
 }

@@ -32,6 +32,14 @@ pub enum VerifyError {
         /// What was asked for.
         id: String,
     },
+    /// A verdict that nobody asked for yet, or that said nothing.
+    #[error("no verdict of {witness} on {artifact} is known")]
+    UnknownVerdict {
+        /// The witness.
+        witness: String,
+        /// The artifact.
+        artifact: String,
+    },
     /// The witness has no such role.
     #[error("the witness has no role `{role}` (it has: {known})")]
     UnknownRole {
@@ -68,6 +76,25 @@ pub enum VerifyError {
         /// The incident.
         incident: String,
     },
+    /// The tenant may not use more.
+    #[error("the tenant's quota {quota} is {most}, and this would make it {asked}")]
+    Quota {
+        /// Which quota.
+        quota: &'static str,
+        /// What it allows.
+        most: u64,
+        /// What was asked for, all together.
+        asked: u64,
+    },
+    /// No witness of the incident may be handed over.
+    #[error("{incident} has no admitted witness")]
+    NothingToBundle {
+        /// The incident.
+        incident: String,
+    },
+    /// A bundle is refused.
+    #[error(transparent)]
+    Bundle(#[from] crate::bundle::BundleError),
     /// The artifact cannot be read.
     #[error("the artifact {digest} cannot be read")]
     Artifact {
@@ -101,4 +128,11 @@ pub enum VerifyError {
     /// Background work ended without an answer.
     #[error("the work was stopped before it had an answer")]
     Stopped,
+}
+
+impl VerifyError {
+    /// Whether it may go away by itself: a step of the sandbox or a thread failed, nothing was refused.
+    pub(crate) fn is_passing(&self) -> bool {
+        matches!(self, Self::Witness(WitnessError::Sandbox { .. }) | Self::Stopped)
+    }
 }

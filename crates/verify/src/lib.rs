@@ -8,33 +8,49 @@
 //! - Whatever cannot be carried is replayed, and the reason is kept.
 //! - No policy: what the verdicts mean for a release is the gate's business.
 
+mod bundle;
+mod cached;
 mod carry;
 mod check;
 mod demangle;
+mod difference;
+mod divergence;
 mod error;
 mod expectation;
+mod handover;
 mod incident;
 mod incidents;
 mod judge;
+mod minimize;
 mod observation;
 mod path;
 mod pipeline;
 mod predicates;
+mod privacy;
+mod quotas;
+mod requalify;
 mod run;
 mod running;
 mod sql;
 mod stacks;
 mod witnesses;
 
+pub use bundle::{BundleError, IncidentBundle, MAX_INCIDENT_BUNDLE_BYTES, OpenedBundle, open_bundle};
 pub use check::{CheckOutcome, MAX_REPLAYS};
+pub use difference::{Compared, DiffSide, Difference, ReasonClass};
 pub use error::{VerifyError, VerifyResult};
 pub use expectation::{Side, SpecError};
+pub use handover::{ImportOutcome, ImportedWitness};
 pub use incident::{Expectations, Facts, IncidentDefinition, IncidentError, Kind};
 pub use incidents::{IncidentSummary, VerdictRecord};
 pub use judge::{Judgement, judge};
+pub use minimize::{MinimizeOutcome, MinimizeRequest};
 pub use observation::{FaultSummary, Observation};
-pub use pipeline::{IncidentVerdict, Target, Unknown, Verification};
-pub use predicates::{MicroWitness, ReplayVerdict, StackFingerprint};
+pub use pipeline::{IncidentVerdict, MAX_JOBS, Target, Unknown, Verification};
+pub use predicates::{ImportedFrom, MicroWitness, Origin, ReplayVerdict, StackFingerprint};
+pub use privacy::{RedactionKey, WitnessScan, still_shows, watched_replay};
+pub use quotas::{QuotaUsage, Quotas};
+pub use requalify::{RequalifyOutcome, VerdictChange};
 pub use run::StoredRun;
 pub use sql::MIGRATIONS;
 pub use stacks::StackMatch;
@@ -51,12 +67,13 @@ use assay_witness::{Host, Refusal};
 pub struct Verifier {
     notary: Notary,
     host: Arc<OnceLock<Result<Host, Refusal>>>,
+    running: quotas::Running,
 }
 
 impl Verifier {
     /// A verifier that signs with `notary`. The host is probed when the first witness runs.
     pub fn new(notary: Notary) -> Self {
-        Self { notary, host: Arc::new(OnceLock::new()) }
+        Self { notary, host: Arc::new(OnceLock::new()), running: quotas::Running::default() }
     }
 
     /// The notary below.

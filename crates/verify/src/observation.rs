@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::demangle::demangle;
+use crate::divergence::frame_text;
 use crate::expectation::signal_name;
 
 /// What a run showed, without anything that may differ between exact replays.
@@ -57,12 +58,8 @@ impl Observation {
 
 impl FaultSummary {
     fn of(fault: &Fault) -> Self {
-        let frames = fault.frames.iter().take(MAX_FRAMES).map(|frame| {
-            let module = frame.module.as_ref().map_or("?", |module| module.path.as_str());
-            let name = frame.symbol.as_deref().map(demangle).unwrap_or_default();
-            format!("{module}+{} {name}", frame.offset).trim_end().to_owned()
-        });
-        Self { signal: fault_name(fault), frames: frames.collect() }
+        let frames = fault.frames.iter().take(MAX_FRAMES).map(frame_text).collect();
+        Self { signal: fault_name(fault), frames }
     }
 }
 

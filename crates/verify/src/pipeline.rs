@@ -1,5 +1,6 @@
 //! The one verify pipeline: for every witness and every artifact of its role, a verdict.
 
+use std::pin::Pin;
 use std::time::Instant;
 
 use assay_access::{Permission, Principal};
@@ -7,7 +8,7 @@ use assay_evidence::{Sha256, Statement, Subject, TenantId, Timestamp, json, pred
 use assay_gate::{Mode, Verdict};
 use assay_notary::{Notary, Prepared};
 use assay_store::{StoreError, jobs};
-use assay_witness::Layout;
+use futures_util::StreamExt as _;
 use serde::Serialize;
 
 use crate::carry::Carried;
@@ -15,7 +16,7 @@ use crate::judge::judge;
 use crate::path::reached;
 use crate::predicates::ReplayVerdict;
 use crate::run::{StoredRun, class_digest};
-use crate::running::Ready;
+use crate::running::{How, Ready};
 use crate::sql::{self, VerdictRow, WitnessRow};
 use crate::{IncidentDefinition, Verifier, VerifyResult};
 
@@ -23,6 +24,12 @@ use crate::{IncidentDefinition, Verifier, VerifyResult};
 const JUDGE_VERSION: u32 = 1;
 /// How long a replay may hold its lease, in seconds.
 const LEASE_SECONDS: i64 = 3600;
+
+/// The most witnesses that run at one time.
+pub const MAX_JOBS: usize = 256;
+
+/// The verdicts of one witness, in the making.
+type Waiting<'a> = Pin<Box<dyn Future<Output = VerifyResult<Vec<IncidentVerdict>>> + Send + 'a>>;
 
 /// An artifact to verify.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -89,12 +96,15 @@ pub struct Verification {
 
 impl Verifier {
     /// Verifies every incident of the tenant against `targets`; verdicts of `baseline`'s artifacts
-    /// are tried first for carry-over. `progress` hears of every verdict.
+    /// are tried first for carry-over. At most `jobs` witnesses run at one time; those of one witness run
+    /// one after the other, so that what one artifact showed can carry over to the next. `progress` hears
+    /// of every verdict. Dropping the future starts nothing more; replays that run are left to their end.
     pub async fn verify(
         &self,
         principal: &Principal,
         targets: &[Target],
         baseline: &[Target],
+        jobs: usize,
         now: Timestamp,
         progress: &(dyn Fn(&IncidentVerdict) + Send + Sync),
     ) -> VerifyResult<Verification> {
@@ -103,33 +113,56 @@ impl Verifier {
         let started = Instant::now();
         let witnesses = sql::witnesses(self.store().database(), tenant).await?;
         let mut verification = Verification::default();
-        for (definition, digest) in self.definitions(tenant).await? {
+        let definitions = self.definitions(tenant).await?;
+        let most = self.quotas(tenant).await?.concurrent_replays.unwrap_or(MAX_JOBS as u64);
+        let jobs = jobs.clamp(1, MAX_JOBS).min(usize::try_from(most).unwrap_or(MAX_JOBS)).max(1);
+        let mut waiting: Vec<Waiting<'_>> = Vec::new();
+        for (definition, digest) in &definitions {
             let own: Vec<&WitnessRow> =
                 witnesses.iter().filter(|witness| witness.incident == definition.id).collect();
             if let Some(reason) = unaskable(&own, targets) {
-                verification.unknown.push(Unknown { incident: definition.id, reason: reason.to_owned() });
+                let incident = definition.id.clone();
+                verification.unknown.push(Unknown { incident, reason: reason.to_owned() });
                 continue;
             }
-            for witness in own.iter().filter(|witness| witness.admitted) {
-                for target in targets.iter().filter(|target| target.role == witness.role) {
-                    let asked = Asked {
-                        definition: &definition,
-                        definition_digest: digest,
-                        witness,
-                        target,
-                        baseline,
-                    };
-                    let verdict = self.one(tenant, &asked, now).await?;
-                    progress(&verdict);
-                    verification.verdicts.push(verdict);
-                }
+            for witness in own.into_iter().filter(|witness| witness.admitted) {
+                let matching = targets.iter().filter(|target| target.role == witness.role);
+                let asked = matching.map(|target| Asked {
+                    definition,
+                    definition_digest: *digest,
+                    witness,
+                    target,
+                    baseline,
+                });
+                waiting.push(Box::pin(self.in_turn(tenant, asked.collect(), now, progress)));
             }
+        }
+        let mut answers = futures_util::stream::iter(waiting).buffered(jobs);
+        while let Some(verdicts) = answers.next().await {
+            verification.verdicts.extend(verdicts?);
         }
         self.notary().publish(tenant, now).await?;
         verification.milliseconds = started.elapsed().as_secs_f64() * 1000.0;
         verification.replay_all_milliseconds =
             verification.verdicts.iter().map(|verdict| verdict.replay_milliseconds).sum();
         Ok(verification)
+    }
+
+    /// One witness on one artifact after the other.
+    async fn in_turn(
+        &self,
+        tenant: &TenantId,
+        asked: Vec<Asked<'_>>,
+        now: Timestamp,
+        progress: &(dyn Fn(&IncidentVerdict) + Send + Sync),
+    ) -> VerifyResult<Vec<IncidentVerdict>> {
+        let mut verdicts = Vec::new();
+        for asked in asked {
+            let verdict = self.one(tenant, &asked, now).await?;
+            progress(&verdict);
+            verdicts.push(verdict);
+        }
+        Ok(verdicts)
     }
 
     /// One witness, one artifact: cached, carried over or replayed.
@@ -161,7 +194,7 @@ impl Verifier {
 
     /// Capsule, artifact closure, runner version, environment class (with the sandbox's profile)
     /// and the expectations that the run is judged by.
-    fn cache_key(&self, asked: &Asked<'_>) -> VerifyResult<Sha256> {
+    pub(crate) fn cache_key(&self, asked: &Asked<'_>) -> VerifyResult<Sha256> {
         #[derive(Serialize)]
         #[serde(rename_all = "camelCase")]
         struct Key<'a> {
@@ -185,8 +218,9 @@ impl Verifier {
         Ok(Sha256::of(&json::canonical(&key)?))
     }
 
-    /// A replay, done as a leased job even though it runs here and now.
-    async fn replay_as_job(
+    /// A replay, done as a leased job even though it runs here and now. What the sandbox or the store fail
+    /// at is tried again.
+    pub(crate) async fn replay_as_job(
         &self,
         tenant: &TenantId,
         asked: &Asked<'_>,
@@ -194,6 +228,26 @@ impl Verifier {
         not_carried: &[String],
         now: Timestamp,
     ) -> VerifyResult<VerdictRow> {
+        loop {
+            let (outcome, attempt) = self.replay_leased(tenant, asked, key, not_carried, now).await?;
+            match outcome {
+                Err(error) if error.is_passing() && attempt < i64::from(jobs::MAX_ATTEMPTS) => {
+                    tracing::warn!(error = %error, attempt, "a replay failed and is tried again");
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// One try, and which it is.
+    async fn replay_leased(
+        &self,
+        tenant: &TenantId,
+        asked: &Asked<'_>,
+        key: Sha256,
+        not_carried: &[String],
+        now: Timestamp,
+    ) -> VerifyResult<(VerifyResult<VerdictRow>, i64)> {
         let (id, owner) = (format!("replay/{key}"), format!("process-{}", std::process::id()));
         let payload =
             serde_json::json!({ "witness": asked.witness.id, "artifact": asked.target.digest }).to_string();
@@ -222,7 +276,7 @@ impl Verifier {
             })
             .await;
         finished?;
-        outcome
+        Ok((outcome, job.attempt))
     }
 
     async fn replay_and_state(
@@ -236,7 +290,7 @@ impl Verifier {
         let started = Instant::now();
         let ready: Ready = self.ready(tenant, &asked.witness.id).await?;
         let ready = self.with_artifact(tenant, ready, &asked.target.digest).await?;
-        let run = self.run(&ready, Some(asked.target.digest), Layout::Fixed).await?;
+        let run = self.run(&ready, Some(asked.target.digest), How::default()).await?;
         let judgement =
             judge(asked.definition, &run.report, reached(&asked.witness.recorded_path, &run.executed_names));
         let stored = self.stored(&ready, asked.target.digest, &run);
@@ -359,7 +413,7 @@ pub(crate) struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    fn verdict(
+    pub(crate) fn verdict(
         &self,
         row: &VerdictRow,
         mode: Mode,

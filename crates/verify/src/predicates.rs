@@ -37,6 +37,36 @@ pub struct MicroWitness {
     pub runner_version: String,
     /// Digest of the environment class.
     pub environment: Sha256,
+    /// What was done to the capsule after it was recorded.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub origin: Option<Origin>,
+}
+
+/// The bundle that a witness came in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ImportedFrom {
+    /// The digest of the bundle's bytes.
+    pub bundle: Sha256,
+    /// The id of the key that signed it.
+    pub key: String,
+    /// The witness's statement there.
+    pub statement: Sha256,
+}
+
+/// What was done to a capsule after it was recorded.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Origin {
+    /// The witness that it was made smaller from.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub minimized_from: Option<Sha256>,
+    /// What was replaced in it by pseudonyms.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub redaction: Option<assay_witness::redact::RedactionRecord>,
+    /// The bundle that it came in.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub imported_from: Option<ImportedFrom>,
 }
 
 /// Predicate of `stella.ops/replayVerdict@v1`: what a witness says of an artifact.

@@ -7,11 +7,12 @@ use std::time::Instant;
 use assay_binary::{CodeMap, Image};
 use assay_evidence::{Sha256, TenantId, json};
 use assay_store::StoreError;
-use assay_witness::{Capsule, CoveragePlan, Layout, MapSource, ReplayRequest, RunReport};
+use assay_witness::{Capsule, CoveragePlan, Layout, MapSource, Perturbation, ReplayRequest, RunReport};
 
 use crate::demangle::demangle;
 use crate::observation::decisive_fault;
 use crate::path::executed_names;
+use crate::predicates::{MicroWitness, Origin};
 use crate::run::StoredRun;
 use crate::sql::WitnessRow;
 use crate::{IncidentDefinition, Verifier, VerifyError, VerifyResult, sql};
@@ -20,11 +21,24 @@ use crate::{IncidentDefinition, Verifier, VerifyError, VerifyResult, sql};
 const PANIC_HOOK_END: &str = "rust_panic";
 
 /// A capsule with everything that a replay of it needs at hand.
+#[derive(Clone)]
 pub(crate) struct Ready {
+    pub tenant: TenantId,
     pub row: WitnessRow,
     pub definition: IncidentDefinition,
     pub capsule: Capsule,
     pub files: MapSource,
+    /// What was done to the capsule after it was recorded.
+    pub origin: Option<Origin>,
+}
+
+/// How a capsule is run; by default at the fixed layout, as verifying does.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct How {
+    pub layout: Layout,
+    pub perturbation: Perturbation,
+    pub keep_trace: Option<usize>,
+    pub stop_at: Option<u64>,
 }
 
 /// One run with its time.
@@ -42,7 +56,14 @@ impl Verifier {
         let capsule: Capsule =
             json::from_strict(&self.store().blobs().get_content(tenant, &row.capsule).await?)?;
         let files = self.files(tenant, &capsule).await?;
-        Ok(Ready { row, definition, capsule, files })
+        let origin = self.origin(tenant, &row).await?;
+        Ok(Ready { tenant: tenant.clone(), row, definition, capsule, files, origin })
+    }
+
+    /// What the witness's own statement says was done to its capsule.
+    async fn origin(&self, tenant: &TenantId, row: &WitnessRow) -> VerifyResult<Option<Origin>> {
+        let stated = self.notary().statement(tenant, &row.statement).await?.statement.predicate;
+        Ok(serde_json::from_value::<MicroWitness>(stated).ok().and_then(|stated| stated.origin))
     }
 
     pub(crate) async fn files(&self, tenant: &TenantId, capsule: &Capsule) -> VerifyResult<MapSource> {
@@ -54,13 +75,9 @@ impl Verifier {
     }
 
     /// Runs the capsule once on a thread of its own, with every function of the subject watched.
-    pub(crate) async fn run(
-        &self,
-        ready: &Ready,
-        artifact: Option<Sha256>,
-        layout: Layout,
-    ) -> VerifyResult<Timed> {
+    pub(crate) async fn run(&self, ready: &Ready, artifact: Option<Sha256>, how: How) -> VerifyResult<Timed> {
         let host = self.host()?.clone();
+        let _slot = self.admit_replay(&ready.tenant).await?;
         let tenant_file = match artifact {
             Some(digest) => Some(self.subject_file(ready, &digest).await?),
             None => None,
@@ -80,7 +97,9 @@ impl Verifier {
             let coverage = image.as_ref().map(|image| plan(&path, image)).into_iter().collect();
             let substitutions: BTreeMap<String, PathBuf> =
                 tenant_file.map(|file| (role, file)).into_iter().collect();
-            let request = ReplayRequest { substitutions, layout, coverage, keep_trace: None };
+            let How { layout, perturbation, keep_trace, stop_at } = how;
+            let request =
+                ReplayRequest { substitutions, layout, coverage, keep_trace, stop_at, perturbation };
             let report = assay_witness::replay(&capsule, &files, &request, &host)?;
             let milliseconds = started.elapsed().as_secs_f64() * 1000.0;
             let executed: Vec<_> = report
@@ -121,7 +140,7 @@ impl Verifier {
 }
 
 /// What is watched in a subject: every entry of every unit, and every executable byte in none.
-fn plan(path: &str, image: &Image<'_>) -> CoveragePlan {
+pub(crate) fn plan(path: &str, image: &Image<'_>) -> CoveragePlan {
     let map = CodeMap::build(image);
     let entries =
         map.units().iter().flat_map(|unit| unit.entries.iter().map(|entry| entry.address)).collect();

@@ -5,7 +5,9 @@ use assay_gate::{Mode, Verdict};
 use assay_store::{Database, Migration, Row, StoreError, StoreResult, Tx, query};
 
 /// The schema of this room.
-pub const MIGRATIONS: &[Migration] = &[Migration {
+pub const MIGRATIONS: &[Migration] = &[TABLES, crate::quotas::MIGRATION];
+
+const TABLES: Migration = Migration {
     id: "20261123T043000_verify",
     statements: &[
         "CREATE TABLE incidents (
@@ -32,7 +34,7 @@ pub const MIGRATIONS: &[Migration] = &[Migration {
             tenant {TEXT} NOT NULL, id {TEXT} NOT NULL, incident {TEXT} NOT NULL, report {TEXT} NOT NULL,
             fingerprint {TEXT} NOT NULL, created_at BIGINT NOT NULL, PRIMARY KEY (tenant, id))",
     ],
-}];
+};
 
 /// A witness as it is kept.
 #[derive(Clone, Debug)]
@@ -195,6 +197,20 @@ pub(crate) async fn replayed(db: &Database, tenant: &TenantId, id: &Sha256) -> S
 }
 
 /// The history of an incident, newest first.
+const ALL_VERDICTS_OF_INCIDENT: &str = "SELECT cache_key, incident, witness, artifact, verdict, mode, reason, reached, \
+    run, milliseconds, replay_milliseconds, statement, observed_at, created_at FROM verdicts \
+    WHERE tenant = $1 AND incident = $2 ORDER BY created_at DESC, cache_key LIMIT 100000";
+
+/// Every verdict on an incident, newest first.
+pub(crate) async fn history_all(
+    db: &Database,
+    tenant: &TenantId,
+    incident: &str,
+) -> StoreResult<Vec<VerdictRow>> {
+    let rows = db.all(query(ALL_VERDICTS_OF_INCIDENT).bind(tenant).bind(incident)).await?;
+    rows.iter().map(read_verdict).collect()
+}
+
 pub(crate) async fn history(
     db: &Database,
     tenant: &TenantId,

@@ -7,15 +7,15 @@ use assay_evidence::{Sha256, Statement, Subject, TenantId, Timestamp, json, pred
 use assay_gate::Verdict;
 use assay_notary::{Notary, Prepared};
 use assay_store::StoreError;
-use assay_witness::{Capsule, Layout, RunReport};
+use assay_witness::{Capsule, RunReport};
 use serde::{Deserialize, Serialize};
 
 use crate::judge::{Budget, judge, mismatch};
 use crate::observation::Observation;
 use crate::path::{reached, recorded_path};
-use crate::predicates::MicroWitness;
+use crate::predicates::{MicroWitness, Origin};
 use crate::run::environment_digest;
-use crate::running::Ready;
+use crate::running::{How, Ready};
 use crate::sql::WitnessRow;
 use crate::{IncidentDefinition, Verifier, VerifyError, VerifyResult, sql};
 
@@ -29,6 +29,9 @@ pub struct NewWitness {
     pub capsule: Capsule,
     /// The role of the artifact under test.
     pub role: String,
+    /// What was done to the capsule after it was recorded.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub origin: Option<Origin>,
 }
 
 /// A witness in a list.
@@ -126,8 +129,16 @@ impl Verifier {
             return Err(VerifyError::WitnessExists { id, incident });
         }
         let files = self.files(tenant, &new.capsule).await?;
-        let ready = Ready { row, definition, capsule: new.capsule, files };
-        let run = self.run(&ready, None, Layout::Fixed).await?;
+        self.admit_capsule(tenant, &new.capsule).await?;
+        let ready = Ready {
+            tenant: tenant.clone(),
+            row,
+            definition,
+            capsule: new.capsule,
+            files,
+            origin: new.origin,
+        };
+        let run = self.run(&ready, None, How::default()).await?;
         let package = ready.definition.package_path();
         let expected = &ready.definition.expect.vulnerable;
         if let Some(detail) = mismatch(expected, &run.report, package.as_deref(), Budget::Over) {
@@ -143,12 +154,13 @@ impl Verifier {
         let stack = self.state_stack(tenant, &row, &run.report, now).await?;
         let (row_ref, statements) =
             (&row, &[Some(witness), stack.as_ref().map(|stack| stack.prepared.clone())]);
-        let stack = &stack;
+        let (stack, capsule) = (&stack, &ready.capsule);
         let written: Result<(), StoreError> = self
             .store()
             .database()
             .write(|tx| async move {
                 sql::insert_witness(&tx, tenant, row_ref).await?;
+                Self::note_size(&tx, tenant, &row_ref.id, capsule).await?;
                 for prepared in statements.iter().flatten() {
                     Notary::accept(&tx, tenant, prepared).await?;
                 }
@@ -169,25 +181,32 @@ impl Verifier {
         definition: &IncidentDefinition,
         new: &NewWitness,
     ) -> VerifyResult<WitnessRow> {
-        new.capsule.validate().map_err(assay_witness::WitnessError::from)?;
-        let known =
-            || new.capsule.subjects.iter().map(|slot| slot.role.as_str()).collect::<Vec<_>>().join(", ");
-        let slot = new.capsule.subjects.iter().find(|slot| slot.role == new.role);
-        let slot = slot.ok_or_else(|| VerifyError::UnknownRole { role: new.role.clone(), known: known() })?;
-        let artifact = new.capsule.artifact(slot);
-        let artifact =
-            artifact.ok_or_else(|| VerifyError::UnknownRole { role: new.role.clone(), known: known() })?;
-        let bytes = json::canonical(&new.capsule)?;
-        self.store().blobs().put_content(tenant, bytes.clone()).await?;
+        let row = self.row(definition, &new.capsule, &new.role)?;
+        self.store().blobs().put_content(tenant, json::canonical(&new.capsule)?).await?;
         self.store().blobs().put_content(tenant, assay_witness::manifest(&new.capsule)).await?;
+        Ok(row)
+    }
+
+    /// The row of a witness of which nothing is known yet but its capsule.
+    pub(crate) fn row(
+        &self,
+        definition: &IncidentDefinition,
+        capsule: &Capsule,
+        role: &str,
+    ) -> VerifyResult<WitnessRow> {
+        capsule.validate().map_err(assay_witness::WitnessError::from)?;
+        let known = || capsule.subjects.iter().map(|slot| slot.role.as_str()).collect::<Vec<_>>().join(", ");
+        let unknown = || VerifyError::UnknownRole { role: role.to_owned(), known: known() };
+        let slot = capsule.subjects.iter().find(|slot| slot.role == role).ok_or_else(unknown)?;
+        let artifact = capsule.artifact(slot).ok_or_else(unknown)?;
         let none = Sha256::of(b"");
         Ok(WitnessRow {
-            id: assay_witness::witness_id(&new.capsule),
+            id: assay_witness::witness_id(capsule),
             incident: definition.id.clone(),
-            role: new.role.clone(),
+            role: role.to_owned(),
             subject_path: slot.path.clone(),
             artifact,
-            capsule: Sha256::of(&bytes),
+            capsule: Sha256::of(&json::canonical(capsule)?),
             recorded_path: Vec::new(),
             observation: none,
             trace: none,
@@ -220,6 +239,7 @@ impl Verifier {
             recorded_path: row.recorded_path.clone(),
             runner_version: assay_witness::RUNNER_VERSION.to_owned(),
             environment: environment_digest(report),
+            origin: ready.origin.clone(),
         };
         let subjects = vec![
             Subject::new(row.role.clone(), row.artifact),
@@ -249,7 +269,7 @@ impl Verifier {
             Some(digest) => self.with_artifact(tenant, ready, digest).await?,
             None => ready,
         };
-        let run = self.run(&ready, artifact, Layout::Fixed).await?;
+        let run = self.run(&ready, artifact, How::default()).await?;
         let path = reached(&ready.row.recorded_path, &run.executed_names);
         let judgement = judge(&ready.definition, &run.report, path);
         Ok(ReplayOutcome {

@@ -2,8 +2,6 @@
 //!
 //! `cargo run -p assay-witness --example layouts -- CAPSULE.tar`
 
-use std::collections::BTreeMap;
-
 use assay_witness::{Host, Layout, MapSource, ReplayRequest, oci, replay};
 
 #[expect(clippy::print_stdout, clippy::unwrap_used, reason = "an example for people")]
@@ -17,8 +15,7 @@ fn main() {
     let host = Host::probe().unwrap();
     let run = |layout| {
         let keep_trace = Some(1_000_000);
-        let request =
-            ReplayRequest { substitutions: BTreeMap::new(), layout, coverage: Vec::new(), keep_trace };
+        let request = ReplayRequest { layout, keep_trace, ..ReplayRequest::default() };
         replay(&capsule, &files, &request, &host).unwrap()
     };
     let (fixed, moved) = (run(Layout::Fixed), run(Layout::Elsewhere(1)));

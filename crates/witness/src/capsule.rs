@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::limits::Limits;
+use crate::schedule::{MAX_SWITCHES, Switch};
 
 /// The version of the capsule's own format.
 pub const CAPSULE_SCHEMA: u32 = 1;
@@ -50,6 +51,9 @@ pub struct Capsule {
     pub seed: u64,
     /// What a run may use.
     pub limits: Limits,
+    /// Where turns are taken from threads that compute while others wait.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub schedule: Vec<Switch>,
 }
 
 /// Bytes by digest and size.
@@ -199,6 +203,9 @@ impl Capsule {
         }
         if let Some(name) = self.limits.first_out_of_range() {
             return Err(CapsuleError::Limit { name });
+        }
+        if self.schedule.len() > MAX_SWITCHES {
+            return Err(CapsuleError::TooMuch { what: "switches" });
         }
         self.check_texts()?;
         check_path(&self.working_directory)?;

@@ -12,15 +12,22 @@
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
 mod capsule;
+pub mod debug;
+pub mod draft;
+mod environment;
 mod error;
 mod host;
 mod limits;
+pub mod minimize;
 pub mod oci;
+mod perturb;
 mod record;
+pub mod redact;
 mod reduced;
 mod replay;
 mod report;
 mod root;
+mod schedule;
 mod source;
 mod substitutes;
 mod sys;
@@ -31,17 +38,22 @@ pub use capsule::{
     Blob, CAPSULE_SCHEMA, Capsule, CapsuleError, CapsuleFile, FileKind, MAX_FILE_BYTES, MAX_FILES,
     MAX_TOTAL_BYTES, RESERVED, SubjectSlot,
 };
+pub use environment::{EnvironmentInstruction, MAX_ENVIRONMENT_INSTRUCTIONS};
 pub use error::WitnessError;
 pub use host::{EnvironmentClass, Host, Kernel, Profile, Refusal, RefusalCode, Tried};
 pub use limits::{LimitKind, Limits, MAX_LIMITS};
 pub use oci::{manifest, witness_id};
+pub use perturb::Perturbation;
 pub use record::{RecordRequest, Recording, record};
-pub use replay::{CoveragePlan, Layout, MAX_COVERAGE_ENTRIES, ReplayRequest, replay};
+pub use replay::{
+    CoveragePlan, Layout, MAX_COVERAGE_ENTRIES, ReplayRequest, debug as replay_debugged, replay,
+};
 pub use report::{
     Ending, Fault, INNER_FRAMES, LoadedModule, MAX_FAULTS, MAX_HEAD_BYTES, OUTER_FRAMES, OpenedFile, Output,
-    RunReport,
+    RunReport, Stopped, ThreadStack,
 };
+pub use schedule::{MAX_SWITCHES, Place, Switch};
 pub use source::{FileSource, Located, MapSource};
 
 /// The version of everything that decides what a replay shows; part of every verdict's cache key.
-pub const RUNNER_VERSION: &str = "1";
+pub const RUNNER_VERSION: &str = "2";

@@ -17,7 +17,7 @@ use crate::root::{RootPlan, c_string};
 use crate::source::FileSource;
 use crate::substitutes::{Files, Substitutes};
 use crate::sys::child::Tree;
-use crate::sys::landlock::{Access, Rules};
+use crate::sys::landlock::{Access, Network, Rules};
 
 const DEVICES: [&str; 3] = ["/dev/null", "/dev/zero", "/dev/full"];
 
@@ -49,10 +49,13 @@ pub(crate) fn replay(
         stdin: &stdin,
         limits: capsule.limits,
         seed: capsule.seed,
+        schedule: &capsule.schedule,
+        patience: None,
         request,
         landlock: Some(rules(capsule, host)?),
         recording: false,
         visible: Some(&|path| is_visible(capsule, path)),
+        debugger: None,
         host,
     };
     Ok(run.go(&|path| files.file(path), &|path| files.digest(path))?.0)
@@ -90,7 +93,7 @@ fn rules(capsule: &Capsule, host: &Host) -> Result<Rules, WitnessError> {
     for device in DEVICES {
         places.push((c_string(device)?, Access::Device));
     }
-    Ok(Rules { abi: host.landlock_version(), places })
+    Ok(Rules { abi: host.landlock_version(), places, network: Network::Hosts })
 }
 
 /// Whether a path leads to an entry of the capsule or to a directory on the way to one.

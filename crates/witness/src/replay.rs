@@ -13,15 +13,18 @@ use assay_binary::Address;
 use assay_evidence::Sha256;
 
 use crate::capsule::Capsule;
+use crate::debug::Debugger;
 use crate::error::WitnessError;
 use crate::host::{Host, Tried};
 use crate::limits::Limits;
+use crate::perturb::{Beside, Perturbation};
 use crate::report::{Ending, LoadedModule, OpenedFile, Output, RunReport};
 use crate::root::{RootPlan, WRITABLE, c_string};
+use crate::schedule::Switch;
 use crate::source::FileSource;
 use crate::substitutes::{Files, Substitutes};
-use crate::sys::child::{self, Launch, Tree};
-use crate::sys::landlock::{Access, Rules};
+use crate::sys::child::{self, Launch, NOBODY, Tree};
+use crate::sys::landlock::{Access, Network, Rules};
 use crate::sys::{filter, task};
 use crate::tracer::{self, ModuleFile, Observed, Setup, Visible};
 
@@ -47,6 +50,11 @@ pub struct ReplayRequest {
     pub coverage: Vec<CoveragePlan>,
     /// How many lines of the trace to keep.
     pub keep_trace: Option<usize>,
+    /// The line of the trace, the first being 1, after which the run is stopped and every thread's stack
+    /// is reported; its ending is then `stopped_on_request`.
+    pub stop_at: Option<u64>,
+    /// What is made different around the run.
+    pub perturbation: Perturbation,
 }
 
 /// Where modules, stack and heap lie.
@@ -86,6 +94,34 @@ pub fn replay(
     request: &ReplayRequest,
     host: &Host,
 ) -> Result<RunReport, WitnessError> {
+    replay_under(capsule, source, request, host, None)
+}
+
+/// Replays a capsule with a debugger that looks wherever the run stops: at [`ReplayRequest::stop_at`], at
+/// faults, at its breakpoints and at the end.
+///
+/// # Errors
+/// As [`replay`].
+pub fn debug(
+    capsule: &Capsule,
+    source: &dyn FileSource,
+    request: &ReplayRequest,
+    host: &Host,
+    debugger: Box<dyn Debugger + Send>,
+) -> Result<RunReport, WitnessError> {
+    if let Some(lacking) = host.lacking() {
+        return Err(WitnessError::Refused(lacking.clone()));
+    }
+    replay_under(capsule, source, request, host, Some(debugger))
+}
+
+fn replay_under(
+    capsule: &Capsule,
+    source: &dyn FileSource,
+    request: &ReplayRequest,
+    host: &Host,
+    debugger: Option<Box<dyn Debugger + Send>>,
+) -> Result<RunReport, WitnessError> {
     capsule.validate()?;
     check(capsule, request)?;
     if !host.has_namespaces() {
@@ -114,10 +150,13 @@ pub fn replay(
         stdin: &stdin,
         limits: capsule.limits,
         seed: capsule.seed,
+        schedule: &capsule.schedule,
+        patience: None,
         request,
         landlock: landlock(host)?,
         recording: false,
         visible: None,
+        debugger,
         host,
     };
     let files = Files { capsule, source, substitutes: &substitutes };
@@ -152,11 +191,12 @@ pub(crate) fn landlock(host: &Host) -> Result<Option<Rules>, WitnessError> {
         return Ok(None);
     }
     let mut places = vec![(c_string("/")?, Access::Read), (c_string("/tmp")?, Access::Write)];
-    for path in ["/dev/null", "/dev/zero", "/dev/full"] {
+    for path in ["/dev/null", "/dev/zero", "/dev/full", "/dev/tty"] {
         places.push((c_string(path)?, Access::Device));
     }
     places.push((c_string("/dev/shm")?, Access::Write));
-    Ok(Some(Rules { abi: host.landlock_version(), places }))
+    places.push((c_string("/dev/pts")?, Access::Terminals));
+    Ok(Some(Rules { abi: host.landlock_version(), places, network: Network::Own }))
 }
 
 /// One run with everything decided; record and replay meet here.
@@ -172,11 +212,22 @@ pub(crate) struct Run<'a> {
     pub stdin: &'a [u8],
     pub limits: Limits,
     pub seed: u64,
+    pub schedule: &'a [Switch],
+    pub patience: Option<u64>,
     pub request: &'a ReplayRequest,
     pub landlock: Option<Rules>,
     pub recording: bool,
     pub visible: Option<&'a Visible<'a>>,
+    pub debugger: Option<Box<dyn Debugger + Send>>,
     pub host: &'a Host,
+}
+
+/// What a run showed beyond its report; only a recorder asks.
+pub(crate) struct Beyond {
+    /// The paths that led somewhere.
+    pub touched: Vec<String>,
+    /// Where a thread was that computed while others waited.
+    pub stuck: Option<Switch>,
 }
 
 /// Digest of a file by its path inside.
@@ -187,10 +238,10 @@ impl Run<'_> {
     ///
     /// Gives the report and the paths that led somewhere.
     pub(crate) fn go(
-        self,
+        mut self,
         module: &ModuleFile<'_>,
         digest: &DigestOf<'_>,
-    ) -> Result<(RunReport, Vec<String>), WitnessError> {
+    ) -> Result<(RunReport, Beyond), WitnessError> {
         let started = Instant::now();
         let output = || task::nameless_file(&[]).map_err(WitnessError::sandbox("making an output"));
         let copy = |fd: &OwnedFd| fd.try_clone().map_err(WitnessError::sandbox("keeping an output"));
@@ -200,8 +251,12 @@ impl Run<'_> {
         let setup = Setup {
             limits: self.limits,
             seed: self.seed,
+            schedule: self.schedule,
+            patience: self.patience,
             coverage: &request.coverage,
             keep_trace: request.keep_trace.unwrap_or(0),
+            stop_at: request.stop_at,
+            debugger: self.debugger.take(),
             recording: self.recording,
             visible: self.visible,
             command_line: self.command.iter().flat_map(|word| [word.as_bytes(), b"\0"].concat()).collect(),
@@ -209,33 +264,39 @@ impl Run<'_> {
         };
         let watched = [copy(&outputs[0])?, copy(&outputs[1])?];
         let launch = self.launch([stdin, copy(&outputs[0])?, copy(&outputs[1])?])?;
-        let observed = on_own_thread(move || tracer::run(&launch, setup, watched))?;
-        report(observed, &outputs, started, host, module, digest)
+        let _beside = Beside::start(&request.perturbation);
+        let cpu = request.perturbation.cpu;
+        let observed = on_own_thread(cpu, move || tracer::run(&launch, setup, watched))?;
+        report(observed, &outputs, started, host, &request.coverage, module, digest)
     }
 
-    fn launch(self, stdio: [OwnedFd; 3]) -> Result<Launch, WitnessError> {
+    fn launch(mut self, stdio: [OwnedFd; 3]) -> Result<Launch, WitnessError> {
         let program = self.command.first().ok_or(WitnessError::Request { what: "no command".to_owned() })?;
         let strings =
             |texts: &[String]| texts.iter().map(|text| c_string(text.as_str())).collect::<Result<_, _>>();
         let tree = self.tree;
+        let mut environment = self.environment.clone();
+        environment
+            .extend(self.request.perturbation.variable().map(|(name, value)| (name.to_owned(), value)));
         let variable = |(name, value): (&String, &String)| c_string(format!("{name}={value}"));
         Ok(Launch {
             tree: self.tree,
-            entries: self.plan.entries,
+            entries: self.plan.in_order(self.request.perturbation.file_order),
             binds: self.plan.binds,
             writable: self.writable,
             hidden: self.hidden,
             tmpfs_bytes: c_string(self.size.to_string())?,
             program: c_string(program.as_str())?,
             arguments: strings(self.command)?,
-            environment: self.environment.iter().map(variable).collect::<Result<_, _>>()?,
+            environment: environment.iter().map(variable).collect::<Result<_, _>>()?,
             working_directory: c_string(self.working_directory)?,
             stdio,
             limits: resource_limits(&self.limits),
             fixed_layout: self.request.layout == Layout::Fixed,
             filter: filter::program(tree != Tree::Bare),
             landlock: self.landlock,
-            become_nobody: !self.recording,
+            outside_user: (!self.recording).then(|| self.request.perturbation.user.unwrap_or(NOBODY)),
+            host_name: c_string(self.request.perturbation.host_name.as_deref().unwrap_or("witness"))?,
         })
     }
 }
@@ -251,7 +312,10 @@ fn resource_limits(limits: &Limits) -> Vec<(u32, u64)> {
     ]
 }
 
-fn on_own_thread<T: Send>(work: impl FnOnce() -> Result<T, WitnessError> + Send) -> Result<T, WitnessError> {
+fn on_own_thread<T: Send>(
+    cpu: Option<usize>,
+    work: impl FnOnce() -> Result<T, WitnessError> + Send,
+) -> Result<T, WitnessError> {
     let lost = || WitnessError::Sandbox { step: "tracing", source: std::io::ErrorKind::Other.into() };
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new()
@@ -259,7 +323,7 @@ fn on_own_thread<T: Send>(work: impl FnOnce() -> Result<T, WitnessError> + Send)
             .stack_size(TRACER_STACK)
             .spawn_scoped(scope, || {
                 child::block_signals();
-                task::pin_to_one_cpu();
+                task::pin_to_one_cpu(cpu);
                 work()
             })
             .map_err(WitnessError::sandbox("starting the tracing thread"))?;
@@ -281,7 +345,10 @@ pub(crate) fn not_run(ending: Ending, host: &Host) -> RunReport {
         generated_code: false,
         modules: Vec::new(),
         files_opened: Vec::new(),
+        environment_bound: false,
+        environment_instructions: Vec::new(),
         trace: Vec::new(),
+        stopped: None,
         cpu_micros: 0,
         wall_micros: 0,
         environment_class: host.environment_class().clone(),
@@ -293,13 +360,16 @@ fn report(
     outputs: &[OwnedFd; 2],
     started: Instant,
     host: &Host,
+    coverage: &[CoveragePlan],
     file: &ModuleFile<'_>,
     digest: &DigestOf<'_>,
-) -> Result<(RunReport, Vec<String>), WitnessError> {
+) -> Result<(RunReport, Beyond), WitnessError> {
     let (trace_digest, trace) = observed.trace.finish();
     let module =
         |path: &String| LoadedModule { module: tracer::module_id(path, file(path)), digest: digest(path) };
     let opened = |path: &String| OpenedFile { path: path.clone(), digest: digest(path) };
+    let functions_executed: Vec<_> = observed.functions.into_iter().collect();
+    let environment_instructions = crate::environment::instructions(&functions_executed, coverage, file);
     let report = RunReport {
         ending: observed.ending,
         stdout: read_output(&outputs[0])?,
@@ -307,17 +377,20 @@ fn report(
         faults: observed.faults,
         events: observed.events,
         trace_digest,
-        functions_executed: observed.functions.into_iter().collect(),
+        functions_executed,
         unknown_code: observed.unknown_code,
         generated_code: observed.generated_code,
         modules: observed.modules.iter().map(module).collect(),
         files_opened: observed.opened.iter().map(opened).collect(),
+        environment_bound: !environment_instructions.is_empty(),
+        environment_instructions,
         trace,
+        stopped: observed.stopped,
         cpu_micros: observed.cpu_micros,
         wall_micros: started.elapsed().as_micros() as u64,
         environment_class: host.environment_class().clone(),
     };
-    Ok((report, observed.touched.into_iter().collect()))
+    Ok((report, Beyond { touched: observed.touched.into_iter().collect(), stuck: observed.stuck }))
 }
 
 fn read_output(fd: &OwnedFd) -> Result<Output, WitnessError> {
@@ -369,20 +442,25 @@ pub(crate) fn try_sandbox(tree: Tree) -> Tried {
             fixed_layout: request.layout == Layout::Fixed,
             filter: filter::program(tree != Tree::Bare),
             landlock: None,
-            become_nobody: true,
+            outside_user: Some(NOBODY),
+            host_name: c_string("witness")?,
         };
         let setup = Setup {
             limits,
             seed: 0,
+            schedule: &[],
+            patience: None,
             coverage: &[],
             keep_trace: 0,
+            stop_at: None,
+            debugger: None,
             recording: false,
             visible: None,
             command_line: Vec::new(),
             module: &|_| None,
         };
         let outputs = [copy()?, copy()?];
-        on_own_thread(move || tracer::run(&launch, setup, outputs))
+        on_own_thread(None, move || tracer::run(&launch, setup, outputs))
     };
     match attempt() {
         Ok(Observed { ending: Ending::Unsupported { code, .. }, .. }) if code == "exec_failed" => {

@@ -5,6 +5,7 @@ use assay_evidence::Sha256;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::environment::EnvironmentInstruction;
 use crate::host::EnvironmentClass;
 use crate::limits::LimitKind;
 
@@ -105,6 +106,30 @@ pub struct OpenedFile {
     pub digest: Option<Sha256>,
 }
 
+/// Where a run was stopped on request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Stopped {
+    /// The number of the trace's last line, the first being 1.
+    pub event: u64,
+    /// The threads that lived, in the order of birth.
+    pub threads: Vec<ThreadStack>,
+}
+
+/// One thread's stack where the run was stopped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadStack {
+    /// Its place in the order of birth, the first being 0.
+    pub thread: u32,
+    /// Whether it was the one that ran.
+    pub current: bool,
+    /// Its frames, the innermost first, as in [`Fault`].
+    pub frames: Vec<Frame>,
+    /// How many frames there were between the two ends.
+    pub frames_omitted: u64,
+}
+
 /// The raw observations of one run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -131,8 +156,18 @@ pub struct RunReport {
     pub modules: Vec<LoadedModule>,
     /// Files opened, sorted by path.
     pub files_opened: Vec<OpenedFile>,
+    /// Whether an executed function, of those that were watched, holds an instruction that tells about the
+    /// CPU and cannot be trapped: what was seen then holds for CPUs of this class.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub environment_bound: bool,
+    /// These instructions, sorted, the first 64.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub environment_instructions: Vec<EnvironmentInstruction>,
     /// One line for each traced call, as many as were asked for.
     pub trace: Vec<String>,
+    /// Where the run was stopped, if that was asked for and it came so far.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub stopped: Option<Stopped>,
     /// CPU time of all processes in microseconds (not reproducible).
     pub cpu_micros: u64,
     /// Real time in microseconds (not reproducible).

@@ -23,7 +23,7 @@ const BIND_BYTES: u64 = 1024 * 1024;
 /// Directories that a run may write, as the program names them.
 pub(crate) const WRITABLE: [&str; 3] = ["tmp", "dev/shm", "var/tmp"];
 /// Devices of the host that are safe and deterministic.
-const DEVICES: [&str; 3] = ["null", "zero", "full"];
+const DEVICES: [&str; 4] = ["null", "zero", "full", "tty"];
 
 const MEMINFO: &str = "MemTotal:        4194304 kB\nMemFree:         2097152 kB\n\
     MemAvailable:    2097152 kB\nBuffers:               0 kB\nCached:                0 kB\n\
@@ -34,7 +34,7 @@ const STAT: &str = "cpu  0 0 0 0 0 0 0 0 0 0\ncpu0 0 0 0 0 0 0 0 0 0 0\nintr 0\n
     processes 1\nprocs_running 1\nprocs_blocked 0\n";
 
 /// The reduced `/proc` and `/sys`: fixed texts that common runtimes look for.
-const FIXED: [(&str, &str); 13] = [
+const FIXED: [(&str, &str); 21] = [
     ("proc/cpuinfo", CPUINFO),
     ("proc/filesystems", "nodev\ttmpfs\n"),
     ("proc/loadavg", "0.00 0.00 0.00 1/1 2\n"),
@@ -42,12 +42,20 @@ const FIXED: [(&str, &str); 13] = [
     ("proc/stat", STAT),
     ("proc/uptime", "1000.00 1000.00\n"),
     ("proc/version", "Linux version 6.1.0 (witness)\n"),
+    ("proc/sys/fs/file-max", "100000\n"),
+    ("proc/sys/fs/pipe-max-size", "1048576\n"),
+    ("proc/sys/kernel/cap_last_cap", "40\n"),
     ("proc/sys/kernel/osrelease", "6.1.0\n"),
     ("proc/sys/kernel/ostype", "Linux\n"),
     ("proc/sys/kernel/pid_max", "32768\n"),
+    ("proc/sys/kernel/random/boot_id", "5f1d3a2c-7b6e-4d0f-9a81-2c3b4d5e6f70\n"),
+    ("proc/sys/kernel/threads-max", "32768\n"),
+    ("proc/sys/net/core/somaxconn", "4096\n"),
+    ("proc/sys/vm/max_map_count", "65530\n"),
     ("proc/sys/vm/overcommit_memory", "0\n"),
     ("sys/devices/system/cpu/online", "0\n"),
     ("sys/devices/system/cpu/possible", "0\n"),
+    ("sys/kernel/mm/transparent_hugepage/enabled", "always [madvise] never\n"),
 ];
 
 /// Entries and binds, in an order in which they can be made.
@@ -82,7 +90,25 @@ impl RootPlan {
             plan.bytes_at(&path, 0o666, Vec::new())?;
             plan.bind(&Path::new("/").join(&path), &path, true)?;
         }
+        plan.directory("dev/pts", 0o755)?;
+        plan.entries.push(Entry::Link { path: c_string("dev/ptmx")?, target: c_string("pts/ptmx")? });
         Ok(plan)
+    }
+
+    /// The entries, parents before what lies in them and files before their times; otherwise in an order
+    /// that `shuffle` decides.
+    pub(crate) fn in_order(&mut self, shuffle: Option<u64>) -> Vec<Entry> {
+        let mut entries = std::mem::take(&mut self.entries);
+        if let Some(seed) = shuffle {
+            let key = |entry: &Entry| {
+                let path = entry.path().to_bytes();
+                let depth = path.iter().filter(|byte| **byte == b'/').count();
+                let late = matches!(entry, Entry::Time { .. });
+                (late, depth, Sha256::of(&[&seed.to_le_bytes(), path].concat()))
+            };
+            entries.sort_by_cached_key(key);
+        }
+        entries
     }
 
     /// The capsule's own files over the runner's, and the substitutes over those.

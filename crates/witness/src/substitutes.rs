@@ -100,7 +100,10 @@ pub(crate) struct Files<'a> {
 }
 
 impl Files<'_> {
+    /// The host's file with the bytes at a path inside, links followed.
     pub(crate) fn file(&self, path: &str) -> Option<PathBuf> {
+        let resolved = self.capsule.resolve(path)?;
+        let path = resolved.as_str();
         if let Some(host) = self.substitutes.file(path) {
             return Some(host.clone());
         }

@@ -8,7 +8,7 @@ use assay_control::{Bundle, BundleReport, MAX_BUNDLE_BYTES, verify_bundle};
 use assay_evidence::PublicKey;
 use serde_json::json;
 
-use super::{evidence_page, read_input};
+use super::{evidence_page, handover, read_input};
 use crate::args::{Evidence, Global};
 use crate::client::{Client, segment};
 use crate::error::{CliError, Exit, chain};
@@ -35,6 +35,9 @@ pub(super) async fn run(global: &Global, command: &Evidence, output: &Output) ->
             Ok(Exit::Yes)
         }
         Evidence::Verify { file, trust } => {
+            if is_incident_bundle(file) {
+                return handover::verify(file, trust.as_deref(), output);
+            }
             let bundle = read(file)?;
             let key = trust.as_deref().map(trusted).transpose()?;
             let report = verify(&bundle, key.as_ref())?;
@@ -46,6 +49,14 @@ pub(super) async fn run(global: &Global, command: &Evidence, output: &Output) ->
             Ok(if report.verified { Exit::Yes } else { Exit::Trust })
         }
     }
+}
+
+/// Whether the archive is an incident's: its first entry is one of an OCI layout.
+fn is_incident_bundle(file: &Path) -> bool {
+    let Ok(source) = std::fs::File::open(file) else { return false };
+    let mut archive = tar::Archive::new(source.take(MAX_ARCHIVE));
+    let first = archive.entries().ok().and_then(|mut entries| entries.next()?.ok());
+    first.is_some_and(|entry| entry.path_bytes().starts_with(b"blobs/sha256/"))
 }
 
 fn verify(bundle: &Bundle, key: Option<&PublicKey>) -> Result<BundleReport, CliError> {
@@ -71,7 +82,7 @@ fn describe(report: &BundleReport) -> String {
 }
 
 /// A key as text, or the file that holds it.
-fn trusted(text: &str) -> Result<PublicKey, CliError> {
+pub(super) fn trusted(text: &str) -> Result<PublicKey, CliError> {
     let refuse = |error: assay_evidence::KeyError| {
         CliError::refused("key_refused", error.to_string(), "a key is written ed25519:...")
     };

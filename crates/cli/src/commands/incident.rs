@@ -3,7 +3,7 @@
 use assay_verify::IncidentDefinition;
 use serde_json::json;
 
-use super::{list, read_input, text};
+use super::{handover, list, read_input, text};
 use crate::args::Incident;
 use crate::client::{Client, segment};
 use crate::error::{CliError, Exit};
@@ -39,6 +39,9 @@ pub(super) async fn run(client: &Client, command: &Incident, output: &Output) ->
             Ok(Exit::Yes)
         }
         Incident::Show { id } => show(client, id, output).await,
+        Incident::Bundle { id, output: file } => handover::bundle(client, id, file, output).await,
+        Incident::Import { file, trust } => handover::import(client, file, trust.as_deref(), output).await,
+        Incident::Verify { file, trust } => handover::verify(file, trust.as_deref(), output),
         Incident::Define { files } => {
             let mut defined = Vec::new();
             for file in files {

@@ -1,13 +1,19 @@
 //! One file a noun.
 
 mod delta;
+mod draft;
 mod evidence;
 mod evidence_page;
 mod gate;
+mod handover;
 mod incident;
 mod key;
 mod log;
+mod minimize;
+mod privacy;
+mod quota;
 mod record;
+mod registry;
 mod release;
 mod serve;
 mod stack;
@@ -16,6 +22,8 @@ mod token;
 mod verify;
 mod verify_reports;
 mod witness;
+mod witness_debug;
+mod witness_diff;
 
 use std::path::{Path, PathBuf};
 
@@ -40,6 +48,7 @@ pub(crate) async fn run(cli: Cli, output: &Output) -> Result<Exit, CliError> {
         Command::Release(command) => release::run(&Client::open(global).await?, &command, output).await,
         Command::Verify(args) => verify::run(&Client::open(global).await?, &args, output).await,
         Command::Gate(command) => gate::run(&Client::open(global).await?, &command, output).await,
+        Command::Quota(command) => quota::run(&Client::open(global).await?, &command, output).await,
         Command::Log(command) => log::run(&Client::open(global).await?, &command, output).await,
         Command::Token(command) => token::run(&Client::open(global).await?, &command, output).await,
     }

@@ -7,6 +7,7 @@ use assay_verify::{Expectations, Facts, IncidentDefinition, Kind, NewWitness, Ob
 use assay_witness::{Ending, Host, Limits, Located, RecordRequest, Recording, RunReport};
 use serde_json::{Value, json};
 
+use super::privacy::{self, Cleared};
 use super::{read_input, role_and_path, text, witness};
 use crate::args::Record;
 use crate::client::{Client, segment};
@@ -36,15 +37,16 @@ pub(super) async fn run(client: &Client, args: &Record, output: &Output) -> Resu
         output.data(&seen, || describe(&seen));
         return Ok(Exit::Yes);
     }
+    let is_new = known.is_none();
     let definition = match known {
         Some(definition) => definition,
-        None => {
-            let definition = new_definition(args, &subjects[0].0, &recording.report)?;
-            client.post("/api/v1/incidents", &definition).await?;
-            definition
-        }
+        None => new_definition(args, &subjects[0].0, &recording.report)?,
     };
-    let mut answer = add(client, &definition.id, &subjects[0].0, recording, output).await?;
+    let cleared = privacy::clear(client, args, &definition, recording, &host, output).await?;
+    if is_new {
+        client.post("/api/v1/incidents", &definition).await?;
+    }
+    let mut answer = add(client, &definition.id, &subjects[0].0, cleared, output).await?;
     let mut exit = Exit::Yes;
     if let Some(replays) = args.check {
         let checked = witness::checked(client, text(&answer, "witness"), replays, output).await?;
@@ -75,9 +77,10 @@ async fn add(
     client: &Client,
     incident: &str,
     role: &str,
-    recording: Recording,
+    cleared: Cleared,
     output: &Output,
 ) -> Result<Value, CliError> {
+    let Cleared { recording, origin, .. } = &cleared;
     let spinner = output.spinner("storing the capsule");
     for (digest, located) in &recording.located {
         let found = match located {
@@ -89,8 +92,13 @@ async fn add(
             return Err(CliError::refused("file_changed", message, "record again when nothing writes to it"));
         }
     }
-    let (files, bytes) = size(&recording);
-    let new = NewWitness { incident: incident.to_owned(), capsule: recording.capsule, role: role.to_owned() };
+    let (files, bytes) = size(recording);
+    let new = NewWitness {
+        incident: incident.to_owned(),
+        capsule: recording.capsule.clone(),
+        role: role.to_owned(),
+        origin: origin.clone(),
+    };
     let witness = client.post("/api/v1/witnesses", &new).await?;
     spinner.finish_and_clear();
     Ok(json!({
@@ -102,6 +110,7 @@ async fn add(
         "bytes": bytes,
         "events": recording.report.events,
         "statement": witness["statement"],
+        "redaction": origin.as_ref().and_then(|origin| origin.redaction.as_ref()).map(|record| &record.replaced),
     }))
 }
 

@@ -22,6 +22,9 @@ pub(super) async fn run(client: &Client, args: &Verify, output: &Output) -> Resu
             policy.map_err(|_| CliError::refused("policy_refused", "the policy is not UTF-8", ""))?;
         request["policy"] = policy.into();
     }
+    if let Some(jobs) = args.jobs {
+        request["jobs"] = jobs.into();
+    }
     let spinner = output.spinner(&format!("verifying {}", args.release));
     let path = format!("/api/v1/releases/{}/verifications", segment(&args.release));
     let answer = client.post(&path, &request).await?;

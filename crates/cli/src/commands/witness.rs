@@ -8,25 +8,48 @@ use assay_verify::NewWitness;
 use assay_witness::{Capsule, MapSource};
 use serde_json::{Value, json};
 
-use super::{list, record, role_and_path, text};
-use crate::args::Witness;
+use super::{
+    draft, list, minimize, privacy, record, registry, role_and_path, text, witness_debug, witness_diff,
+};
+use crate::args::{Record, Witness};
 use crate::client::{Client, segment};
 use crate::error::{CliError, Exit, chain};
 use crate::output::{Output, milliseconds, table};
 
 pub(super) async fn run(client: &Client, command: &Witness, output: &Output) -> Result<Exit, CliError> {
     match command {
+        Witness::Record(Record { attach_core: Some(file), incident, .. }) => {
+            draft::run(file, incident, output)
+        }
         Witness::Record(args) => record::run(client, args, output).await,
         Witness::Check { witness, replays } => check(client, witness, *replays, output).await,
         Witness::Replay { witness, subject } => replay(client, witness, subject, output).await,
+        Witness::Diff(args) => witness_diff::run(client, args, output).await,
+        Witness::Minimize(args) => minimize::run(client, args, output).await,
+        Witness::Requalify { incident, accept } => {
+            minimize::requalify(client, incident.as_deref(), *accept, output).await
+        }
+        Witness::Scan(args) => privacy::scan(client, args, output).await,
+        Witness::Debug(args) => witness_debug::run(client, args, output).await,
         Witness::Show { witness } => show(client, witness, output).await,
-        Witness::Export { witness, output: file } => export(client, witness, file, output).await,
+        Witness::Export { witness, oci_bundle: Some(folder), .. } => {
+            runtime_bundle(client, witness, folder, output).await
+        }
+        Witness::Export { witness, output: file, .. } => {
+            export(client, witness, file.as_deref().unwrap_or(Path::new("witness.tar")), output).await
+        }
+        Witness::Push { witness, reference, plain_http } => {
+            registry::push(client, witness, reference, *plain_http, output).await
+        }
+        Witness::Pull { reference, incident, plain_http } => {
+            registry::pull(client, reference, incident, *plain_http, output).await
+        }
         Witness::Import { file, incident } => import(client, file, incident, output).await,
     }
 }
 
 /// The id of a witness, or of the newest one of an incident.
-async fn resolve(client: &Client, name: &str) -> Result<String, CliError> {
+pub(super) async fn resolve(client: &Client, name: &str) -> Result<String, CliError> {
     if name.starts_with("sha256:") {
         return Ok(name.to_owned());
     }
@@ -60,14 +83,20 @@ pub(super) fn describe_check(answer: &Value) -> String {
     let admitted = answer["admitted"].as_bool() == Some(true);
     let verdict = if admitted { "admitted" } else { "quarantined" };
     let layout = if answer["layout_sensitive"].as_bool() == Some(true) { ", layout-sensitive" } else { "" };
-    format!(
+    let mut lines = witness_diff::describe_stacks(&json!({
+        "diverged_at": answer["diverged_at"],
+        "stacks": answer["divergence"]["stacks"],
+    }));
+    let line = format!(
         "{verdict}: {} replays ({} elsewhere), {} observation(s), {} trace(s){layout}, median {}",
         answer["replays"],
         answer["replays_elsewhere"],
         answer["distinct_observations"],
         answer["distinct_traces"],
         milliseconds(answer["milliseconds"].as_f64().unwrap_or_default())
-    )
+    );
+    lines.insert(0, line);
+    lines.join("\n")
 }
 
 async fn check(client: &Client, witness: &str, replays: u32, output: &Output) -> Result<Exit, CliError> {
@@ -130,19 +159,29 @@ async fn show(client: &Client, witness: &str, output: &Output) -> Result<Exit, C
     Ok(Exit::Yes)
 }
 
-async fn export(client: &Client, witness: &str, file: &Path, output: &Output) -> Result<Exit, CliError> {
+/// A witness, its capsule, and the capsule's bytes in a folder.
+pub(super) async fn fetched(
+    client: &Client,
+    witness: &str,
+    folder: &Path,
+) -> Result<(Value, Capsule, MapSource), CliError> {
     let answer =
         client.get(&format!("/api/v1/witnesses/{}", segment(&resolve(client, witness).await?))).await?;
     let capsule: Capsule = serde_json::from_value(answer["capsule"].clone())
         .map_err(|error| CliError::environment("the capsule cannot be read", &error))?;
-    let folder = tempfile::tempdir().map_err(|error| CliError::environment("no temporary folder", &error))?;
     let mut files = MapSource::default();
     for blob in capsule.blobs() {
         let bytes = client.get_raw(&format!("/api/v1/blobs/{}", blob.digest)).await?;
-        let path = folder.path().join(blob.digest.hex());
+        let path = folder.join(blob.digest.hex());
         std::fs::write(&path, bytes).map_err(|error| CliError::file(&path, &error))?;
         files.0.insert(blob.digest, path);
     }
+    Ok((answer, capsule, files))
+}
+
+async fn export(client: &Client, witness: &str, file: &Path, output: &Output) -> Result<Exit, CliError> {
+    let folder = tempfile::tempdir().map_err(|error| CliError::environment("no temporary folder", &error))?;
+    let (answer, capsule, files) = fetched(client, witness, folder.path()).await?;
     let target = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut archive =
         tempfile::NamedTempFile::new_in(target).map_err(|error| CliError::file(file, &error))?;
@@ -152,6 +191,36 @@ async fn export(client: &Client, witness: &str, file: &Path, output: &Output) ->
     let size = persisted.metadata().map(|metadata| metadata.len()).unwrap_or_default();
     let done = json!({ "witness": answer["witness"], "file": file, "bytes": size });
     output.data(&done, || format!("{} ({size} bytes)", file.display()));
+    Ok(Exit::Yes)
+}
+
+/// An OCI runtime bundle: isolation only, and it says so.
+async fn runtime_bundle(
+    client: &Client,
+    witness: &str,
+    folder: &Path,
+    output: &Output,
+) -> Result<Exit, CliError> {
+    let blobs = tempfile::tempdir().map_err(|error| CliError::environment("no temporary folder", &error))?;
+    let (answer, capsule, files) = fetched(client, witness, blobs.path()).await?;
+    assay_witness::oci::write_runtime_bundle(&capsule, &files, folder).map_err(|error| {
+        CliError::refused("bundle_not_written", chain(&error), "name a folder that does not exist")
+    })?;
+    let note = "isolation only: under crun or runc time, randomness, threads and addresses are real, so this run is \
+                no replay and gives no verdict";
+    let done = json!({
+        "witness": answer["witness"],
+        "folder": folder,
+        "isolation_only": true,
+        "note": note,
+        "stdin": capsule.stdin.map(|_| folder.join("stdin")),
+    });
+    output.say(note);
+    output.data(&done, || {
+        let input =
+            if capsule.stdin.is_some() { format!(" < {}/stdin", folder.display()) } else { String::new() };
+        format!("{0}: crun run --bundle {0} witness{input}", folder.display())
+    });
     Ok(Exit::Yes)
 }
 
@@ -168,8 +237,12 @@ async fn import(client: &Client, file: &Path, incident: &str, output: &Output) -
     for blob in capsule.blobs() {
         client.upload_file(&layout.join("blobs").join("sha256").join(blob.digest.hex())).await?;
     }
-    let new =
-        NewWitness { incident: incident.to_owned(), capsule, role: text(&definition, "role").to_owned() };
+    let new = NewWitness {
+        incident: incident.to_owned(),
+        capsule,
+        role: text(&definition, "role").to_owned(),
+        origin: None,
+    };
     let answer = client.post("/api/v1/witnesses", &new).await?;
     output.data(&answer, || format!("witness {} of {incident}", text(&answer, "witness")));
     Ok(Exit::Yes)

@@ -2,6 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, missing_docs, reason = "tests")]
 
 mod bad_input;
+mod debugging;
+mod divergence;
+mod drafts;
+mod handing_on;
 mod main_job;
 mod reports;
 
@@ -39,7 +43,7 @@ impl Bench {
         self.folder.path().join(name)
     }
 
-    pub fn raw(&self, args: &[&str]) -> Output {
+    pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_assay"));
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("ASSAY_"))
         {
@@ -47,7 +51,12 @@ impl Bench {
         }
         command.args(args).env("ASSAY_DATA", self.path("data")).env("NO_COLOR", "1");
         command.envs(self.settings.iter().map(|(name, value)| (*name, value)));
-        command.current_dir(self.folder.path()).output().unwrap()
+        command.current_dir(self.folder.path());
+        command
+    }
+
+    pub fn raw(&self, args: &[&str]) -> Output {
+        self.command(args).output().unwrap()
     }
 
     pub fn call(&self, args: &[&str]) -> Answer {

@@ -1,11 +1,15 @@
 //! The API's routes. Plural nouns; POST creates; errors are problems.
 
 mod blobs;
+mod differences;
+mod handover;
 pub(crate) mod incidents;
 pub(crate) mod log;
+mod privacy;
 mod releases;
 mod system;
 mod tokens;
+mod verdicts;
 mod witnesses;
 
 use axum::Router;
@@ -27,6 +31,10 @@ pub(crate) fn operations() -> impl Iterator<Item = &'static Operation> {
         releases::OPERATIONS,
         incidents::OPERATIONS,
         witnesses::OPERATIONS,
+        privacy::OPERATIONS,
+        handover::OPERATIONS,
+        differences::OPERATIONS,
+        verdicts::OPERATIONS,
         log::OPERATIONS,
         blobs::OPERATIONS,
         tokens::OPERATIONS,

@@ -205,6 +205,9 @@ struct VerificationRequest {
     /// The policy's text; the default policy without one.
     #[serde(default)]
     policy: Option<String>,
+    /// How many witnesses run at one time, 1 to 256; as many as there are processors without it.
+    #[serde(default)]
+    jobs: Option<u32>,
 }
 
 async fn verify(
@@ -214,9 +217,10 @@ async fn verify(
     Strict(request): Strict<VerificationRequest>,
 ) -> Result<impl IntoResponse, Problem> {
     let (baseline, policy) = (request.baseline.as_deref(), request.policy.as_deref());
+    let jobs = request.jobs.map_or_else(processors, |jobs| jobs as usize);
     let verified = app
         .control
-        .verify_release(&principal, &name, baseline, policy, Timestamp::now(), &|verdict| {
+        .verify_release(&principal, &name, baseline, policy, jobs, Timestamp::now(), &|verdict| {
             tracing::info!(
                 incident = verdict.incident,
                 role = verdict.role,
@@ -229,6 +233,10 @@ async fn verify(
         .await?;
     app.metrics.verified(&verified);
     Ok((StatusCode::CREATED, Answer(verified)))
+}
+
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
 async fn decisions(

@@ -128,7 +128,9 @@ async fn check(
     Strict(request): Strict<CheckRequest>,
 ) -> Result<impl IntoResponse, Problem> {
     let verifier = app.control.verifier();
-    Ok(Answer(verifier.check(&principal, &id.parse()?, request.replays, Timestamp::now()).await?))
+    let outcome = verifier.check(&principal, &id.parse()?, request.replays, Timestamp::now()).await?;
+    app.metrics.checked(&outcome);
+    Ok(Answer(outcome))
 }
 
 /// How a witness is replayed.

@@ -135,7 +135,8 @@ pub(crate) mod problems {
     /// The log, read.
     pub const LOG: &[ProblemCode] = &[(409, "trust_broken"), (409, "log_damaged")];
     /// Something running on this host.
-    pub const RUNNER: &[ProblemCode] = &[(503, "host_refused"), (503, "runner_failed"), (503, "stopped")];
+    pub const RUNNER: &[ProblemCode] =
+        &[(429, "quota_exceeded"), (503, "host_refused"), (503, "runner_failed"), (503, "stopped")];
     /// An incident by name.
     pub const INCIDENT: &[ProblemCode] = &[(404, "unknown_incident")];
     /// A witness by id.

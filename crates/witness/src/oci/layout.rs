@@ -13,9 +13,12 @@ use crate::source::FileSource;
 
 /// Most bytes of a manifest, index or capsule document.
 pub(crate) const MAX_DOCUMENT: u64 = 16 << 20;
-pub(crate) const LAYOUT_FILE: &str = "oci-layout";
-pub(crate) const INDEX_FILE: &str = "index.json";
-pub(crate) const LAYOUT_TEXT: &str = "{\"imageLayoutVersion\":\"1.0.0\"}";
+/// The file that marks a folder as an OCI image layout.
+pub const LAYOUT_FILE: &str = "oci-layout";
+/// The list of images in a layout.
+pub const INDEX_FILE: &str = "index.json";
+/// What it holds.
+pub const LAYOUT_TEXT: &str = "{\"imageLayoutVersion\":\"1.0.0\"}";
 
 /// Why a layout or archive is refused.
 #[derive(Debug, thiserror::Error)]
@@ -86,11 +89,15 @@ pub(crate) fn blob_name(digest: &Sha256) -> String {
 }
 
 /// The bytes of `index.json`.
-pub(crate) fn index(capsule: &Capsule) -> Vec<u8> {
-    let manifest = super::manifest(capsule);
-    let mut descriptor = Descriptor::new(MANIFEST_TYPE, Sha256::of(&manifest), manifest.len() as u64);
-    descriptor.artifact_type = Some(ARTIFACT_TYPE.to_owned());
-    let index = Index { schema_version: 2, media_type: INDEX_TYPE.to_owned(), manifests: vec![descriptor] };
+pub(crate) fn index(capsules: &[Capsule]) -> Vec<u8> {
+    let descriptor = |capsule: &Capsule| {
+        let manifest = super::manifest(capsule);
+        let mut descriptor = Descriptor::new(MANIFEST_TYPE, Sha256::of(&manifest), manifest.len() as u64);
+        descriptor.artifact_type = Some(ARTIFACT_TYPE.to_owned());
+        descriptor
+    };
+    let manifests = capsules.iter().map(descriptor).collect();
+    let index = Index { schema_version: 2, media_type: INDEX_TYPE.to_owned(), manifests };
     serde_json::to_vec(&index).expect("an index holds only strings and numbers")
 }
 
@@ -99,7 +106,7 @@ pub(crate) fn documents(capsule: &Capsule) -> Vec<(String, Vec<u8>)> {
     let (manifest, config) = (super::manifest(capsule), super::config(capsule));
     let mut all = vec![
         (LAYOUT_FILE.to_owned(), LAYOUT_TEXT.as_bytes().to_vec()),
-        (INDEX_FILE.to_owned(), index(capsule)),
+        (INDEX_FILE.to_owned(), index(std::slice::from_ref(capsule))),
         (blob_name(&Sha256::of(&manifest)), manifest),
         (blob_name(&Sha256::of(&config)), config),
     ];

@@ -2,16 +2,18 @@
 
 mod archive;
 mod layout;
+mod runtime;
 
 use std::collections::BTreeMap;
 
 use assay_evidence::Sha256;
 use serde::{Deserialize, Serialize};
 
-use crate::capsule::Capsule;
+use crate::capsule::{Blob, Capsule};
 
-pub use archive::{export, import};
-pub use layout::{OciError, read_layout, write_layout};
+pub use archive::{Accept, ArchiveLimits, digest_of_name, export, import, pack_plain, unpack_plain};
+pub use layout::{INDEX_FILE, LAYOUT_FILE, LAYOUT_TEXT, OciError, read_layout, write_layout};
+pub use runtime::write_runtime_bundle;
 
 /// What the manifest says it is.
 pub const ARTIFACT_TYPE: &str = "application/vnd.stella-ops.assay.witness.v1";
@@ -70,6 +72,61 @@ pub fn manifest(capsule: &Capsule) -> Vec<u8> {
         annotations: BTreeMap::new(),
     };
     serde_json::to_vec(&manifest).expect("a manifest holds only strings and numbers")
+}
+
+/// Every blob that a capsule's image consists of: manifest, config and layers.
+pub fn image_blobs(capsule: &Capsule) -> Vec<(Blob, Option<Vec<u8>>)> {
+    let document = |bytes: Vec<u8>| {
+        let blob = Blob { digest: Sha256::of(&bytes), size: bytes.len() as u64 };
+        (blob, Some(bytes))
+    };
+    let layers = capsule.blobs().into_iter().map(|blob| (blob, None));
+    [document(manifest(capsule)), document(config(capsule))].into_iter().chain(layers).collect()
+}
+
+/// Reads the capsule of a manifest, both given as bytes, and checks that they belong together.
+///
+/// # Errors
+/// What is malformed, or a manifest that is not the capsule's own.
+pub fn capsule_of(
+    manifest_bytes: &[u8],
+    config_of: &dyn Fn(&Sha256) -> Option<Vec<u8>>,
+) -> Result<Capsule, OciError> {
+    let read: Manifest =
+        serde_json::from_slice(manifest_bytes).map_err(|error| OciError::malformed("the manifest", error))?;
+    if read.artifact_type != ARTIFACT_TYPE || read.config.media_type != CONFIG_TYPE {
+        return Err(OciError::malformed("the manifest", "it is no witness"));
+    }
+    let bytes =
+        config_of(&read.config.digest).ok_or_else(|| OciError::malformed("the capsule", "it is missing"))?;
+    if Sha256::of(&bytes) != read.config.digest {
+        return Err(OciError::WrongDigest { name: "the capsule".to_owned() });
+    }
+    let capsule: Capsule =
+        serde_json::from_slice(&bytes).map_err(|error| OciError::malformed("the capsule", error))?;
+    capsule.validate()?;
+    if manifest(&capsule) != manifest_bytes {
+        return Err(OciError::malformed("the manifest", "it is not the capsule's own"));
+    }
+    Ok(capsule)
+}
+
+/// Where the capsule of a manifest lies.
+///
+/// # Errors
+/// Bytes that are no manifest of a witness, or name a capsule that is too large.
+pub fn config_descriptor(manifest_bytes: &[u8]) -> Result<Blob, OciError> {
+    let read: Manifest =
+        serde_json::from_slice(manifest_bytes).map_err(|error| OciError::malformed("the manifest", error))?;
+    if read.artifact_type != ARTIFACT_TYPE || read.config.size > layout::MAX_DOCUMENT {
+        return Err(OciError::malformed("the manifest", "it is no witness"));
+    }
+    Ok(Blob { digest: read.config.digest, size: read.config.size })
+}
+
+/// The index of several images, in the order given.
+pub fn index_of(capsules: &[Capsule]) -> Vec<u8> {
+    layout::index(capsules)
 }
 
 /// The witness's id: the digest of [`manifest`].

@@ -13,9 +13,10 @@ use crate::capsule::{Blob, CAPSULE_SCHEMA, Capsule, FileKind, SubjectSlot};
 use crate::error::WitnessError;
 use crate::host::{Host, Refusal};
 use crate::limits::Limits;
-use crate::replay::{ReplayRequest, Run, landlock};
+use crate::replay::{Beyond, ReplayRequest, Run, landlock};
 use crate::report::RunReport;
 use crate::root::{RootPlan, WRITABLE, c_string};
+use crate::schedule::{MAX_SWITCHES, Switch};
 use crate::source::{FileSource, Located};
 use crate::sys::child::Tree;
 
@@ -102,7 +103,7 @@ pub fn record(request: &RecordRequest, host: &Host) -> Result<Recording, Witness
     let program = closure::normalised(&Path::new(&request.working_directory).join(program));
     let mut command = request.command.clone();
     command[0] = program;
-    let (report, mut touched) = run(request, &command, host)?;
+    let (report, mut touched, schedule) = run_with_schedule(request, &command, host)?;
     touched.push(command[0].clone());
     let (subjects, archives) = subjects(request)?;
     touched.extend(subjects.iter().map(|slot| slot.path.clone()));
@@ -127,6 +128,7 @@ pub fn record(request: &RecordRequest, host: &Host) -> Result<Recording, Witness
         subjects,
         seed: request.seed,
         limits: request.limits,
+        schedule,
     };
     capsule.validate()?;
     let report = with_digests(report, &capsule);
@@ -179,11 +181,38 @@ fn included(path: &Path) -> Result<Vec<String>, WitnessError> {
     Ok(all)
 }
 
+/// Runs again with one switch more as long as a thread computes while others wait for its turn.
+fn run_with_schedule(
+    request: &RecordRequest,
+    command: &[String],
+    host: &Host,
+) -> Result<(RunReport, Vec<String>, Vec<Switch>), WitnessError> {
+    let mut schedule = Vec::new();
+    loop {
+        let (report, beyond) = run(request, command, host, &schedule)?;
+        match beyond.stuck {
+            Some(switch) => schedule.push(switch),
+            None => return Ok((report, beyond.touched, schedule)),
+        }
+    }
+}
+
+/// How long a thread may compute, in microseconds of CPU time: longer where taking its turn did not help,
+/// since then it does real work.
+fn patience(schedule: &[Switch]) -> u64 {
+    const FIRST: u64 = 300_000;
+    const MAX_DOUBLINGS: usize = 16;
+    let Some(last) = schedule.last() else { return FIRST };
+    let same = |switch: &&Switch| switch.thread == last.thread && switch.event == last.event;
+    FIRST << schedule.iter().rev().take_while(same).count().saturating_sub(1).min(MAX_DOUBLINGS)
+}
+
 fn run(
     request: &RecordRequest,
     command: &[String],
     host: &Host,
-) -> Result<(RunReport, Vec<String>), WitnessError> {
+    schedule: &[Switch],
+) -> Result<(RunReport, Beyond), WitnessError> {
     let mut plan = RootPlan::with_runner_files()?;
     for directory in ["upper", "work", "empty", "dev", "proc", "sys"] {
         plan.directory(directory, 0o755)?;
@@ -201,10 +230,13 @@ fn run(
         stdin: &request.stdin,
         limits: request.limits,
         seed: request.seed,
+        schedule,
+        patience: (schedule.len() < MAX_SWITCHES).then(|| patience(schedule)),
         request: &ReplayRequest::default(),
         landlock: landlock(host)?,
         recording: true,
         visible: None,
+        debugger: None,
         host,
     };
     run.go(&|path| Some(PathBuf::from(path)), &|_| None)

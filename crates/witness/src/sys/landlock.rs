@@ -34,6 +34,17 @@ pub(crate) enum Access {
     Write,
     /// Read and write this one device.
     Device,
+    /// Read, write and control the devices in this directory.
+    Terminals,
+}
+
+/// Whether TCP may be used at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Network {
+    /// In a network namespace of its own there is nothing but its loopback interface.
+    Own,
+    /// The host's: not one call.
+    Hosts,
 }
 
 /// Rules to apply to the process about to be the program.
@@ -43,6 +54,7 @@ pub(crate) struct Rules {
     pub abi: u32,
     /// The places, every other place being refused.
     pub places: Vec<(CString, Access)>,
+    pub network: Network,
 }
 
 #[repr(C)]
@@ -84,7 +96,7 @@ pub(crate) fn apply(rules: &Rules) -> Result<(), i32> {
     let all = handled(rules.abi);
     let attr = RulesetAttr {
         handled_access_fs: all,
-        handled_access_net: if rules.abi >= 4 { NET_BOTH } else { 0 },
+        handled_access_net: if rules.abi >= 4 && rules.network == Network::Hosts { NET_BOTH } else { 0 },
         scoped: if rules.abi >= 6 { SCOPE_BOTH } else { 0 },
     };
     // The structure grew with the interface; an older kernel wants only the part that it knows.
@@ -103,6 +115,7 @@ pub(crate) fn apply(rules: &Rules) -> Result<(), i32> {
             Access::Read => EXECUTE | READ_FILE | READ_DIR,
             Access::ReadFile => EXECUTE | READ_FILE,
             Access::Write => all,
+            Access::Terminals => (READ_FILE | WRITE_FILE | READ_DIR | IOCTL_DEV) & all,
             Access::Device => (READ_FILE | WRITE_FILE | IOCTL_DEV) & FILE_RIGHTS,
         };
         // SAFETY: `path` is a C string.

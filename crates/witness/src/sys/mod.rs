@@ -6,6 +6,7 @@ pub(crate) mod filter;
 pub(crate) mod landlock;
 pub(crate) mod memory;
 pub(crate) mod ptrace;
+pub(crate) mod socket;
 pub(crate) mod task;
 
 use std::io;

@@ -42,6 +42,18 @@ pub(crate) fn resume_to_exit(pid: i32, signal: i32) -> io::Result<()> {
     request(libc::PTRACE_SYSCALL, pid, 0, signal as usize)
 }
 
+/// Resumes for one instruction.
+pub(crate) fn step(pid: i32, signal: i32) -> io::Result<()> {
+    request(libc::PTRACE_SINGLESTEP, pid, 0, signal as usize)
+}
+
+/// Reads the floating-point registers as FXSAVE lays them out.
+pub(crate) fn float_registers(pid: i32) -> io::Result<[u8; 512]> {
+    let mut state = [0u8; 512];
+    request(libc::PTRACE_GETFPREGS, pid, 0, state.as_mut_ptr() as usize)?;
+    Ok(state)
+}
+
 /// Reads the registers.
 pub(crate) fn registers(pid: i32) -> io::Result<Registers> {
     // SAFETY: the structure is plain numbers, for which zero is a value.

@@ -111,8 +111,8 @@ pub(crate) fn cpu_micros(pid: i32) -> Option<u64> {
     (done == 0).then(|| time.tv_sec as u64 * 1_000_000 + time.tv_nsec as u64 / 1000)
 }
 
-/// Pins the calling thread to one of the CPUs it may use, another one for each call.
-pub(crate) fn pin_to_one_cpu() {
+/// Pins the calling thread to one of the CPUs it may use: this one of them, or another one for each call.
+pub(crate) fn pin_to_one_cpu(which: Option<usize>) {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     // SAFETY: the set is plain bits, for which zero is a value, and lives through the calls.
     unsafe {
@@ -122,7 +122,9 @@ pub(crate) fn pin_to_one_cpu() {
         }
         let cpus: Vec<usize> =
             (0..libc::CPU_SETSIZE as usize).filter(|cpu| libc::CPU_ISSET(*cpu, &set)).collect();
-        if let Some(cpu) = cpus.get(NEXT.fetch_add(1, Ordering::Relaxed) % cpus.len().max(1)) {
+        if let Some(cpu) =
+            cpus.get(which.unwrap_or_else(|| NEXT.fetch_add(1, Ordering::Relaxed)) % cpus.len().max(1))
+        {
             let mut one: libc::cpu_set_t = std::mem::zeroed();
             libc::CPU_SET(*cpu, &mut one);
             libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const one);
@@ -146,4 +148,72 @@ pub(crate) fn effective_gid() -> u32 {
 pub(crate) fn signal_thread(tgid: i32, tid: i32, signal: i32) -> io::Result<()> {
     // SAFETY: no pointers.
     check(unsafe { libc::syscall(libc::SYS_tgkill, tgid, tid, signal) }).map(drop)
+}
+
+/// Adds to the count of an event descriptor.
+pub(crate) fn add_event(fd: &OwnedFd, count: u64) -> io::Result<()> {
+    // SAFETY: eight live bytes are written.
+    let put = unsafe { libc::write(fd.as_raw_fd(), (&raw const count).cast(), size_of::<u64>()) };
+    check(put as i64).map(drop)
+}
+
+/// Takes the count of an event descriptor away, if there is one.
+pub(crate) fn drain_event(fd: &OwnedFd) {
+    let mut set = [libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 }];
+    if poll_now(&mut set).is_ok_and(|ready| ready > 0) {
+        let mut count = 0u64;
+        // SAFETY: eight live bytes are read into; there is a count, so that nothing waits.
+        unsafe { libc::read(fd.as_raw_fd(), (&raw mut count).cast(), size_of::<u64>()) };
+    }
+}
+
+/// Sends what a POSIX timer sends, to a process or to one of its threads.
+pub(crate) fn signal_timer(
+    tgid: i32,
+    tid: Option<i32>,
+    signal: i32,
+    id: i32,
+    overrun: i32,
+    value: u64,
+) -> io::Result<()> {
+    const SI_TIMER: i32 = -2;
+    // The kernel's structure: signal, errno, code, (padding), timer, overrun, value.
+    let mut info = [0u64; 16];
+    info[0] = u64::from(signal as u32);
+    info[1] = u64::from(SI_TIMER as u32);
+    info[2] = u64::from(id as u32) | u64::from(overrun as u32) << 32;
+    info[3] = value;
+    // SAFETY: the structure is live and as large as the kernel's.
+    let sent = unsafe {
+        match tid {
+            Some(tid) => libc::syscall(libc::SYS_rt_tgsigqueueinfo, tgid, tid, signal, info.as_ptr()),
+            None => libc::syscall(libc::SYS_rt_sigqueueinfo, tgid, signal, info.as_ptr()),
+        }
+    };
+    check(sent).map(drop)
+}
+
+/// The head of a thread's list of robust futexes.
+pub(crate) fn robust_list(tid: i32) -> Option<u64> {
+    let (mut head, mut size) = (0u64, 0u64);
+    // SAFETY: both pointers are to live values.
+    let done = unsafe { libc::syscall(libc::SYS_get_robust_list, tid, &raw mut head, &raw mut size) };
+    (done == 0 && head != 0).then_some(head)
+}
+
+/// Opens a path as if `root` were the root: no link and no `..` leads out of it.
+pub(crate) fn open_inside(root: &str, path: &str, flags: i32) -> io::Result<OwnedFd> {
+    let folder = std::fs::File::open(root)?;
+    let path = std::ffi::CString::new(path).map_err(|_| io::ErrorKind::InvalidInput)?;
+    // SAFETY: the structure is plain numbers, for which zero is a value.
+    let mut how: libc::open_how = unsafe { std::mem::zeroed() };
+    how.flags = (flags | libc::O_CLOEXEC) as u64;
+    how.resolve = libc::RESOLVE_IN_ROOT | libc::RESOLVE_NO_MAGICLINKS;
+    let size = size_of::<libc::open_how>();
+    // SAFETY: the path is a C string, the structure is live and as long as said.
+    let fd = check(unsafe {
+        libc::syscall(libc::SYS_openat2, folder.as_raw_fd(), path.as_ptr(), &raw const how, size)
+    })?;
+    // SAFETY: the kernel just gave us this descriptor.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }

@@ -1,9 +1,11 @@
 //! Which functions were executed, by breakpoints that each strike once.
 
+use std::ops::Range;
+
 use assay_binary::{Address, FunctionRef};
 
 use super::Machine;
-use super::process::Auxiliary;
+use super::modules::mappings;
 use super::unwind::Space;
 use crate::error::WitnessError;
 use crate::report::Ending;
@@ -18,16 +20,46 @@ const MAX_UNKNOWN: usize = 64;
 /// Breakpoints closer together than this are written with one call.
 const WINDOW: u64 = 64 * 1024;
 
+/// An executable mapping whose functions are watched.
+#[derive(Clone, Debug)]
+pub(crate) struct Covered {
+    range: Range<u64>,
+    /// What an address of the file is shifted by.
+    bias: u64,
+    path: String,
+}
+
 impl Machine<'_> {
-    /// Plants the breakpoints asked for in a fresh image.
-    pub(crate) fn plant(&mut self, tid: i32, tgid: i32, auxiliary: Auxiliary) -> Result<(), WitnessError> {
-        let path = self.process(tgid).executable.clone();
+    /// Plants the breakpoints asked for in every executable mapping of a fresh image.
+    pub(crate) fn plant_all(&mut self, tid: i32, tgid: i32) -> Result<(), WitnessError> {
+        self.process(tgid).covered.clear();
+        if self.setup.coverage.is_empty() {
+            return Ok(());
+        }
+        for mapping in mappings(tid).into_iter().filter(|mapping| mapping.executable) {
+            self.plant(tid, tgid, &mapping.path, mapping.start..mapping.end, mapping.offset)?;
+        }
+        Ok(())
+    }
+
+    /// Plants those that lie in one executable mapping of a file, from `offset` of the file on.
+    pub(crate) fn plant(
+        &mut self,
+        tid: i32,
+        tgid: i32,
+        path: &str,
+        range: Range<u64>,
+        offset: u64,
+    ) -> Result<(), WitnessError> {
+        self.forget_covered(tgid, &range);
         let Some(plan) = self.setup.coverage.iter().find(|plan| plan.path == path) else { return Ok(()) };
-        let image = self.unwinding.image(&path, self.setup.module);
-        let bias = auxiliary.entry.wrapping_sub(image.entry);
+        let image = self.unwinding.image(path, self.setup.module);
+        let Some(address) = image.address_of(offset) else { return Ok(()) };
+        let bias = range.start.wrapping_sub(address);
         let entries = plan.entries.iter().map(|entry| entry.0);
         let traps = plan.traps.iter().flat_map(Clone::clone);
-        let mut places: Vec<u64> = entries.chain(traps).map(|at| at.wrapping_add(bias)).collect();
+        let here = entries.chain(traps).map(|at| at.wrapping_add(bias)).filter(|at| range.contains(at));
+        let mut places: Vec<u64> = here.collect();
         places.sort_unstable();
         places.dedup();
         let text = Text::open(tid).map_err(WitnessError::sandbox("opening the program's memory"))?;
@@ -42,8 +74,23 @@ impl Machine<'_> {
             }
             rest = others;
         }
-        self.process(tgid).bias = bias;
+        self.process(tgid).covered.push(Covered { range, bias, path: path.to_owned() });
         Ok(())
+    }
+
+    /// What was mapped there before is gone.
+    fn forget_covered(&mut self, tgid: i32, range: &Range<u64>) {
+        let process = self.process(tgid);
+        if process.covered.iter().any(|c| c.range.start < range.end && range.start < c.range.end) {
+            process.planted.retain(|at, _| !range.contains(at));
+            process.covered.retain(|c| c.range.end <= range.start || range.end <= c.range.start);
+        }
+    }
+
+    /// The module that a place lies in, and its address there.
+    fn covered(&mut self, tgid: i32, place: u64) -> Option<(String, u64)> {
+        let found = self.process(tgid).covered.iter().find(|covered| covered.range.contains(&place))?;
+        Some((found.path.clone(), place.wrapping_sub(found.bias)))
     }
 
     fn plant_group(&mut self, text: &Text, tgid: i32, group: &[u64]) -> bool {
@@ -81,9 +128,8 @@ impl Machine<'_> {
     /// Every byte of a trap range holds a breakpoint, so the instruction that struck one is damaged behind
     /// its first byte: the whole range is put back.
     fn open_trap(&mut self, tgid: i32, place: u64, text: &Text) -> Result<(), WitnessError> {
-        let process = self.process(tgid);
-        let (bias, path) = (process.bias, process.executable.clone());
-        let address = place.wrapping_sub(bias);
+        let Some((path, address)) = self.covered(tgid, place) else { return Ok(()) };
+        let bias = place.wrapping_sub(address);
         let plan = self.setup.coverage.iter().find(|plan| plan.path == path);
         let range = plan.and_then(|plan| plan.traps.iter().find(|range| range.contains(&address)).cloned());
         let Some(range) = range else { return Ok(()) };
@@ -97,16 +143,14 @@ impl Machine<'_> {
     }
 
     fn is_watched(&mut self, tgid: i32, place: u64) -> bool {
-        let process = self.process(tgid);
-        let address = Address(place.wrapping_sub(process.bias));
-        let path = process.executable.clone();
+        let Some((path, address)) = self.covered(tgid, place) else { return false };
+        let address = Address(address);
         self.setup.coverage.iter().any(|plan| plan.path == path && plan.watch.contains(&address))
     }
 
     fn note_executed(&mut self, tid: i32, tgid: i32, place: u64) {
-        let process = self.process(tgid);
-        let address = Address(place.wrapping_sub(process.bias));
-        let path = process.executable.clone();
+        let Some((path, address)) = self.covered(tgid, place) else { return };
+        let address = Address(address);
         let plan = self.setup.coverage.iter().find(|plan| plan.path == path);
         let is_entry = plan.is_some_and(|plan| plan.entries.contains(&address));
         if is_entry {

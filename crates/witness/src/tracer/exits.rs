@@ -105,11 +105,44 @@ impl Machine<'_> {
                 (registers.rdx, registers.r10) = (rdx, r10);
                 ptrace::set_registers(tid, &registers).map_err(WitnessError::sandbox("writing registers"))?;
             }
+            Exit::Duplicated { original } => {
+                let mut registers = *original;
+                registers.rax = result as u64;
+                registers.orig_rax = u64::MAX;
+                ptrace::set_registers(tid, &registers).map_err(WitnessError::sandbox("writing registers"))?;
+                self.forget(tgid, result as u32, result as u32);
+            }
+            Exit::TimerFile { original } => {
+                let mut registers = *original;
+                registers.rax = result as u64;
+                registers.orig_rax = u64::MAX;
+                ptrace::set_registers(tid, &registers).map_err(WitnessError::sandbox("writing registers"))?;
+                self.forget(tgid, result as u32, result as u32);
+                self.note_timer_file(tgid, result, original.rdi);
+            }
+            Exit::Typed => self.carry_terminals(),
+            Exit::NamedPipe => {
+                self.note_opened(tgid, result);
+                self.meetings.retain_mut(|meeting| {
+                    meeting.awaited.retain(|waiter| *waiter != at);
+                    !meeting.awaited.is_empty()
+                });
+            }
+            Exit::Socket => self.prepare_socket(tgid, result),
+            Exit::PeerAddress { address, size } => {
+                return Ok(Said::More(super::sockets::address_text(tid, address, size, result)));
+            }
+            Exit::Message { header } => {
+                let fd = self.tasks[at].registers.rdi as i32;
+                let from_kernel = self.is_netlink(tgid, fd);
+                let said = super::sockets::message_text(tid, header, result, from_kernel);
+                return Ok(Said::More(said));
+            }
             Exit::Lock => self.after_lock(at, result)?,
             Exit::Mapped { file, generated } => {
                 self.generated_code |= generated;
                 if let Some(fd) = file {
-                    self.note_mapped(tgid, fd);
+                    self.note_mapped(at, fd, result)?;
                 }
                 return Ok(Said::Address);
             }
@@ -140,14 +173,20 @@ impl Machine<'_> {
         process.listings.retain(|fd, _| !within(fd));
     }
 
-    fn note_mapped(&mut self, tgid: i32, fd: i32) {
+    fn note_mapped(&mut self, at: usize, fd: i32, result: i64) -> Result<(), WitnessError> {
+        let (tid, tgid, registers) = (self.tasks[at].tid, self.tasks[at].tgid, self.tasks[at].registers);
         let path = std::fs::read_link(format!("/proc/{tgid}/fd/{fd}")).unwrap_or_default();
-        match path.to_str() {
-            Some(path) if modules::is_file(path) => {
-                self.modules.insert(path.to_owned());
-            }
-            _ => self.generated_code = true,
+        let Some(path) = path.to_str().filter(|path| modules::is_file(path)) else {
+            self.generated_code = true;
+            return Ok(());
+        };
+        self.modules.insert(path.to_owned());
+        if (-MAX_ERRNO..0).contains(&result) {
+            return Ok(());
         }
+        let start = result as u64;
+        let end = start.saturating_add(registers.rsi.next_multiple_of(4096));
+        self.plant(tid, tgid, path, start..end, registers.r9)
     }
 
     fn fill_special(&mut self, at: usize, fd: i64, content: &[u8], random: bool) -> Result<(), WitnessError> {
@@ -184,7 +223,7 @@ impl Machine<'_> {
     }
 
     fn note_wait(&mut self, at: usize, result: i64) -> Said {
-        const SI_PID: u64 = 12;
+        const SI_PID: u64 = 16;
         const SI_STATUS: u64 = 24;
         let (tid, tgid, registers) = (self.tasks[at].tid, self.tasks[at].tgid, self.tasks[at].registers);
         let read = |address: u64| memory::read_u32(tid, address).unwrap_or(0);
@@ -222,6 +261,11 @@ impl Machine<'_> {
                 return self.drain(tgid);
             }
             return Ok(());
+        }
+        if signal == libc::SIGCONT
+            && let Some(sender) = self.current.map(|at| self.tasks[at].tgid)
+        {
+            self.continue_processes(pid, sender)?;
         }
         for tgid in self.living() {
             self.interrupt(tgid)?;

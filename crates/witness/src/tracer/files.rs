@@ -1,6 +1,7 @@
 //! Opening, reading and writing files and streams.
 
 use super::Machine;
+use super::signals;
 use super::special::{self, Special};
 use super::task::{Call, Exit, Flow, Kind, LongWrite, Wait};
 use super::time::give;
@@ -29,7 +30,7 @@ pub(super) fn read(machine: &mut Machine<'_>, call: Call) -> Handled {
             let bytes = machine.random.bytes(count);
             give(call.tid, call.args[1], &bytes, count as i64)
         }
-        Kind::Stream if machine.would_block(call.tgid, fd, libc::POLLIN) => {
+        Kind::Stream | Kind::Signals | Kind::Terminal if machine.would_block(call.tgid, fd, libc::POLLIN) => {
             Flow::Block(Wait::Descriptor { fd, events: libc::POLLIN, deadline: None, then })
         }
         _ => Flow::PassThen(then),
@@ -40,7 +41,7 @@ pub(super) fn read_vector(machine: &mut Machine<'_>, call: Call) -> Handled {
     let fd = call.args[0] as i32;
     Ok(match machine.kind(call.tgid, fd) {
         Kind::Random => Machine::unsupported("random_readv", "readv on a random device"),
-        Kind::Stream if machine.would_block(call.tgid, fd, libc::POLLIN) => {
+        Kind::Stream | Kind::Signals | Kind::Terminal if machine.would_block(call.tgid, fd, libc::POLLIN) => {
             Flow::Block(Wait::Descriptor { fd, events: libc::POLLIN, deadline: None, then: Exit::Note })
         }
         _ => Flow::PassThen(Exit::Note),
@@ -51,7 +52,8 @@ pub(super) fn write(machine: &mut Machine<'_>, call: Call) -> Handled {
     let fd = call.args[0] as i32;
     match machine.kind(call.tgid, fd) {
         Kind::Output => return Ok(Flow::PassThen(Exit::Output)),
-        Kind::Plain | Kind::Random => return Ok(Flow::PassThen(Exit::Note)),
+        Kind::Plain | Kind::Random | Kind::Signals => return Ok(Flow::PassThen(Exit::Note)),
+        Kind::Terminal => return Ok(Flow::PassThen(Exit::Typed)),
         Kind::Stream => {}
     }
     if !machine.is_blocking(call.tgid, fd) {
@@ -83,15 +85,25 @@ fn clip(machine: &mut Machine<'_>, call: Call) -> Result<(), WitnessError> {
 
 /// Writes that are not split: to streams they may be stuck, which the watchdog notices.
 pub(super) fn write_whole(machine: &mut Machine<'_>, call: Call) -> Handled {
+    let takes_from_stream = matches!(call.nr, libc::SYS_splice | libc::SYS_tee);
+    if takes_from_stream && machine.kind(call.tgid, call.args[0] as i32) == Kind::Stream {
+        let fd = call.args[0] as i32;
+        if machine.would_block(call.tgid, fd, libc::POLLIN) {
+            let wait = Wait::Descriptor { fd, events: libc::POLLIN, deadline: None, then: Exit::Note };
+            return Ok(Flow::Block(wait));
+        }
+    }
     let fd = match call.nr {
-        libc::SYS_copy_file_range => call.args[2],
+        libc::SYS_tee => call.args[1],
+        libc::SYS_copy_file_range | libc::SYS_splice => call.args[2],
         _ => call.args[0],
     } as i32;
     if machine.kind(call.tgid, fd) == Kind::Stream && machine.would_block(call.tgid, fd, libc::POLLOUT) {
         let wait = Wait::Descriptor { fd, events: libc::POLLOUT, deadline: None, then: Exit::Note };
         return Ok(Flow::Block(wait));
     }
-    Ok(Flow::PassThen(Exit::Output))
+    let typed = machine.kind(call.tgid, fd) == Kind::Terminal;
+    Ok(Flow::PassThen(if typed { Exit::Typed } else { Exit::Output }))
 }
 
 pub(super) fn open(machine: &mut Machine<'_>, call: Call) -> Handled {
@@ -108,10 +120,10 @@ fn open_path(machine: &mut Machine<'_>, call: Call, address: u64, flags: i32) ->
         return Ok(Flow::PassThen(Exit::Note));
     };
     let (content, random) = match special::find(machine, call, &path) {
-        None => return Ok(Flow::PassThen(Exit::Open)),
+        None => return Ok(machine.open_or_wait(call, &path, flags)),
+        Some(Special::Descriptor(fd)) => return duplicate(machine, call, fd, flags),
         Some(Special::Text(text)) => (text, false),
         Some(Special::Random) => (Vec::new(), true),
-        Some(Special::Unmodelled(what)) => return Ok(Machine::unsupported("unmodelled_proc_file", &what)),
     };
     // The call becomes memfd_create with the path as its name: no memory of the program is touched.
     let cloexec = if flags & libc::O_CLOEXEC != 0 { libc::MFD_CLOEXEC } else { 0 };
@@ -123,6 +135,18 @@ fn open_path(machine: &mut Machine<'_>, call: Call, address: u64, flags: i32) ->
     registers.rsi = u64::from(cloexec);
     ptrace::set_registers(call.tid, &registers).map_err(WitnessError::sandbox("writing registers"))?;
     Ok(Flow::PassThen(if random { Exit::RandomDevice } else { Exit::Special(content) }))
+}
+
+/// Opening one's own descriptor by its name gives another one of the same open file.
+fn duplicate(machine: &mut Machine<'_>, call: Call, fd: i32, flags: i32) -> Handled {
+    let command = if flags & libc::O_CLOEXEC != 0 { libc::F_DUPFD_CLOEXEC } else { libc::F_DUPFD };
+    let original = machine.tasks[call.task].registers;
+    let mut registers = original;
+    registers.orig_rax = libc::SYS_fcntl as u64;
+    registers.rax = registers.orig_rax;
+    (registers.rdi, registers.rsi, registers.rdx) = (fd as u64, command as u64, 0);
+    ptrace::set_registers(call.tid, &registers).map_err(WitnessError::sandbox("writing registers"))?;
+    Ok(Flow::PassThen(Exit::Duplicated { original: Box::new(original) }))
 }
 
 pub(super) fn close(_: &mut Machine<'_>, call: Call) -> Handled {
@@ -176,12 +200,14 @@ pub(super) fn fcntl(machine: &mut Machine<'_>, call: Call) -> Handled {
 
 pub(super) fn ioctl(machine: &mut Machine<'_>, call: Call) -> Handled {
     let fd = call.args[0] as i32;
+    let kind = machine.kind(call.tgid, fd);
+    let is_interface = (0x8910..=0x8942).contains(&call.args[1]);
     Ok(match call.args[1] {
-        libc::FIONREAD | libc::FIONBIO | libc::FIOCLEX | libc::FIONCLEX => {
-            let _ = machine.kind(call.tgid, fd);
-            Flow::PassThen(Exit::Note)
-        }
-        // There is no terminal inside, and no file with attributes of its own.
+        libc::FIONREAD | libc::FIONBIO | libc::FIOCLEX | libc::FIONCLEX => Flow::PassThen(Exit::Note),
+        _ if kind == Kind::Terminal => Flow::PassThen(Exit::Typed),
+        // What interfaces there are: only the loopback.
+        _ if is_interface && kind == Kind::Stream => Flow::PassThen(Exit::Note),
+        // No other device, and no file with attributes of its own.
         _ => error(libc::ENOTTY),
     })
 }
@@ -226,9 +252,17 @@ fn read_link(machine: &mut Machine<'_>, call: Call, path: u64, into: u64, room: 
     })
 }
 
-pub(super) fn mknod(_: &mut Machine<'_>, _: Call) -> Handled {
-    // A FIFO's open blocks until its other end is opened, which is not modelled yet.
-    Ok(Machine::unsupported("named_pipe", "mknod"))
+/// Named pipes and plain files only; devices need a privilege.
+pub(super) fn mknod(machine: &mut Machine<'_>, call: Call) -> Handled {
+    let mode = if call.nr == libc::SYS_mknod { call.args[1] } else { call.args[2] } as u32;
+    Ok(match mode & libc::S_IFMT {
+        libc::S_IFIFO => {
+            machine.has_named_pipes = true;
+            Flow::PassThen(Exit::Note)
+        }
+        0 | libc::S_IFREG | libc::S_IFSOCK => Flow::PassThen(Exit::Note),
+        _ => error(libc::EPERM),
+    })
 }
 
 pub(super) fn no_attributes(_: &mut Machine<'_>, _: Call) -> Handled {
@@ -248,6 +282,19 @@ pub(super) fn flock(machine: &mut Machine<'_>, call: Call) -> Handled {
     Ok(if held { Flow::Block(Wait::Lock { fd, operation }) } else { Flow::PassThen(Exit::Note) })
 }
 
+/// Whether a device is an end of a pseudo-terminal, or the name for one's own.
+fn is_terminal(device: u64) -> bool {
+    const OWN_TERMINAL_AND_MASTER: u32 = 5;
+    const ENDS: std::ops::RangeInclusive<u32> = 128..=143;
+    let major = libc::major(device);
+    major == OWN_TERMINAL_AND_MASTER || ENDS.contains(&major)
+}
+
+fn is_signal_file(tgid: i32, fd: i32) -> bool {
+    let target = std::fs::read_link(format!("/proc/{tgid}/fd/{fd}"));
+    target.is_ok_and(|target| target.as_os_str() == "anon_inode:[signalfd]")
+}
+
 impl Machine<'_> {
     /// What a descriptor is, asked once.
     pub(crate) fn kind(&mut self, tgid: i32, fd: i32) -> Kind {
@@ -260,7 +307,9 @@ impl Machine<'_> {
         let kind = match stat.st_mode & libc::S_IFMT {
             libc::S_IFREG if self.random_files.contains(&id) => Kind::Random,
             libc::S_IFREG if self.output_files.contains(&id) => Kind::Output,
+            libc::S_IFCHR if is_terminal(stat.st_rdev) => Kind::Terminal,
             libc::S_IFREG | libc::S_IFDIR | libc::S_IFCHR | libc::S_IFBLK => Kind::Plain,
+            0 if is_signal_file(tgid, fd) => Kind::Signals,
             _ => Kind::Stream,
         };
         self.process(tgid).kinds.insert(fd, kind);
@@ -274,11 +323,47 @@ impl Machine<'_> {
 
     /// Whether a call on the descriptor would wait in the kernel.
     pub(crate) fn would_block(&mut self, tgid: i32, fd: i32, events: i16) -> bool {
+        let kind = self.kind(tgid, fd);
         let Ok(copy) = self.process(tgid).handle.descriptor(fd) else { return false };
         if task::status_flags(&copy).is_ok_and(|flags| flags & libc::O_NONBLOCK != 0) {
             return false;
         }
+        if kind == Kind::Signals {
+            return !signals::file_is_ready(tgid, fd);
+        }
         let mut set = [libc::pollfd { fd: std::os::fd::AsRawFd::as_raw_fd(&copy), events, revents: 0 }];
         task::poll_now(&mut set).is_ok_and(|ready| ready == 0)
+    }
+
+    /// The kernel carries what goes into a terminal to its other end on a thread of its own, unless
+    /// somebody asks there first: so everybody asks. What is echoed comes back in a second round.
+    pub(crate) fn carry_terminals(&mut self) {
+        const ROUNDS: usize = 3;
+        let ends: Vec<_> = self.living().into_iter().flat_map(|tgid| self.terminals(tgid)).collect();
+        let wanted =
+            |end| libc::pollfd { fd: std::os::fd::AsRawFd::as_raw_fd(end), events: libc::POLLIN, revents: 0 };
+        for _ in 0..ROUNDS {
+            let _ = task::poll_now(&mut ends.iter().map(wanted).collect::<Vec<_>>());
+        }
+    }
+
+    fn terminals(&mut self, tgid: i32) -> Vec<std::os::fd::OwnedFd> {
+        let entries = std::fs::read_dir(format!("/proc/{tgid}/fd")).into_iter().flatten().flatten();
+        let fds = entries.filter_map(|entry| {
+            let target = std::fs::read_link(entry.path()).ok()?;
+            let target = target.to_str()?;
+            let is_end = target.starts_with("/dev/pts/") || target.ends_with("/ptmx") || target == "/dev/tty";
+            is_end.then(|| entry.file_name().to_str()?.parse().ok())?
+        });
+        let fds: Vec<i32> = fds.collect();
+        let handle = std::sync::Arc::clone(&self.process(tgid).handle);
+        fds.into_iter().filter_map(|fd| handle.descriptor(fd).ok()).collect()
+    }
+
+    /// Whether any signal descriptor of a process could tell something.
+    pub(crate) fn any_signal_file_ready(&mut self, tgid: i32) -> bool {
+        let kinds = &self.process(tgid).kinds;
+        let mut files = kinds.iter().filter(|(_, kind)| **kind == Kind::Signals).map(|(fd, _)| *fd);
+        files.any(|fd| signals::file_is_ready(tgid, fd))
     }
 }

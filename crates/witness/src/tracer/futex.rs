@@ -1,14 +1,15 @@
 //! Futexes, wholly emulated: the kernel never blocks a thread.
 
-use super::Machine;
 use super::task::{Call, Flow, FutexKey, State, Wait};
 use super::time::{MONOTONIC_START, REAL_START, read_timespec};
+use super::{Machine, inherit};
 use crate::error::WitnessError;
 use crate::sys::memory;
 
 type Handled = Result<Flow, WitnessError>;
 
 const ANY: u32 = u32::MAX;
+const LOCK_PI2: i32 = 13;
 
 pub(super) fn futex(machine: &mut Machine<'_>, call: Call) -> Handled {
     let operation = call.args[1] as i32;
@@ -22,7 +23,9 @@ pub(super) fn futex(machine: &mut Machine<'_>, call: Call) -> Handled {
         libc::FUTEX_REQUEUE => requeue(machine, call, key, count, None),
         libc::FUTEX_CMP_REQUEUE => requeue(machine, call, key, count, Some(call.args[5] as u32)),
         libc::FUTEX_WAKE_OP => wake_operation(machine, call, key, count),
-        // Priority inheritance: programs fall back or say so.
+        libc::FUTEX_LOCK_PI | LOCK_PI2 => inherit::lock(machine, call, key, operation),
+        libc::FUTEX_TRYLOCK_PI => inherit::try_lock(machine, call),
+        libc::FUTEX_UNLOCK_PI => inherit::unlock(machine, call, key),
         other => Machine::unsupported("futex_operation", &format!("futex operation {other}")),
     })
 }

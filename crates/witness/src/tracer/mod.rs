@@ -1,16 +1,22 @@
 //! The tracer: one thread of the witness runs at a time, and every call goes through here.
 
 mod coverage;
+mod debug;
 mod dirs;
 mod exits;
 mod fault;
 mod files;
 mod futex;
 mod identity;
+mod inherit;
+mod jobs;
 mod memory;
 mod modules;
+mod named_pipe;
 mod poll;
+mod preempt;
 mod process;
+mod procfs;
 mod random;
 mod reduced;
 mod schedule;
@@ -18,10 +24,12 @@ mod signals;
 mod sockets;
 mod special;
 mod stat;
+mod stopped;
 mod stops;
 mod table;
 mod task;
 mod time;
+mod timers;
 mod trace;
 mod unwind;
 mod watchdog;
@@ -33,12 +41,15 @@ use std::sync::atomic::Ordering;
 
 use assay_binary::{Frame, FunctionRef};
 
+use crate::debug::Debugger;
 use crate::error::WitnessError;
 use crate::limits::{LimitKind, Limits};
 use crate::replay::CoveragePlan;
-use crate::report::{Ending, Fault};
+use crate::report::{Ending, Fault, Stopped};
+use crate::schedule::Switch;
 use crate::sys::child::{self, Launch, Started};
 use crate::sys::{memory as bytes, ptrace};
+use debug::Stepping;
 use random::Random;
 use table::Table;
 use task::{Call, Flow, Process, State, Task};
@@ -51,6 +62,14 @@ pub(crate) struct Setup<'a> {
     pub seed: u64,
     pub coverage: &'a [CoveragePlan],
     pub keep_trace: usize,
+    /// Where turns are taken from threads that compute while others wait.
+    pub schedule: &'a [Switch],
+    /// CPU time in microseconds after which a recorder looks for such a place.
+    pub patience: Option<u64>,
+    /// The line of the trace after which the run is stopped and every stack looked at.
+    pub stop_at: Option<u64>,
+    /// Who looks at the run where it stops.
+    pub debugger: Option<Box<dyn Debugger + Send>>,
     /// The host's tree is visible, and every file touched is to be told.
     pub recording: bool,
     /// Without namespaces, which paths are inside; every other one is answered as absent.
@@ -72,8 +91,11 @@ pub(crate) struct Observed {
     pub generated_code: bool,
     pub modules: BTreeSet<String>,
     pub opened: BTreeSet<String>,
+    /// Where a thread was that computed while others waited.
+    pub stuck: Option<Switch>,
     /// Every path that led somewhere, as it was asked for, absolute.
     pub touched: BTreeSet<String>,
+    pub stopped: Option<Stopped>,
     pub cpu_micros: u64,
 }
 
@@ -102,13 +124,27 @@ pub(crate) struct Machine<'a> {
     yielded: bool,
     /// While the current thread ran last, another thread or a timer waited for its turn or for time.
     others_wait: bool,
+    following: preempt::Following,
+    stuck: Option<Switch>,
     run_length: u32,
     /// Virtual nanoseconds since the start.
     pub(crate) now: u64,
+    /// How much of it passed while everybody waited.
+    pub(crate) idle: u64,
     pub(crate) random: Random,
     pub(crate) trace: Trace,
     events: u64,
     watched: Arc<Watched>,
+    /// Whether the run has made a named pipe: only then is every open looked at.
+    pub(crate) has_named_pipes: bool,
+    pub(crate) meetings: Vec<named_pipe::Meeting>,
+    pub(crate) timers: Vec<timers::Timer>,
+    pub(crate) next_timer: i32,
+    /// The port and the abstract name that the next socket without one gets.
+    pub(crate) next_port: u16,
+    pub(crate) next_name: u32,
+    /// Whether a socket of the loopback network was made: the kernel may deliver a little later.
+    pub(crate) has_network: bool,
     pub(crate) random_files: HashSet<(u64, u64)>,
     pub(crate) output_files: HashSet<(u64, u64)>,
     pub(crate) inodes: HashMap<(u64, u64), u64>,
@@ -125,6 +161,9 @@ pub(crate) struct Machine<'a> {
     modules: BTreeSet<String>,
     opened: BTreeSet<String>,
     touched: BTreeSet<String>,
+    stopped: Option<Stopped>,
+    /// The thread of which a debugger wants one instruction.
+    stepping: Option<Stepping>,
     unwinding: unwind::Modules,
 }
 
@@ -136,10 +175,10 @@ pub(crate) fn run(
 ) -> Result<Observed, WitnessError> {
     let watched = Arc::new(Watched::default());
     let started = child::start(launch).map_err(WitnessError::sandbox("starting the first process"))?;
-    let limits = setup.limits;
+    let (limits, patience) = (setup.limits, setup.patience);
     let mut machine = Machine::new(setup, started, Arc::clone(&watched), outputs)?;
     let outcome = machine.launch().and_then(|()| {
-        let _watchdog = Watchdog::start(Arc::clone(&watched), limits)
+        let _watchdog = Watchdog::start(Arc::clone(&watched), limits, patience)
             .map_err(WitnessError::sandbox("starting the watchdog"))?;
         machine.drive()
     });
@@ -170,12 +209,22 @@ impl<'a> Machine<'a> {
             current: None,
             yielded: false,
             others_wait: false,
+            following: preempt::Following::default(),
+            stuck: None,
             run_length: 0,
             now: 0,
+            idle: 0,
             random: Random::new(setup.seed),
             trace: Trace::new(setup.keep_trace),
             events: 0,
             watched,
+            has_named_pipes: false,
+            meetings: Vec::new(),
+            timers: Vec::new(),
+            next_timer: 0,
+            next_port: sockets::FIRST_PORT,
+            next_name: 1,
+            has_network: false,
             random_files: HashSet::new(),
             output_files,
             inodes: HashMap::new(),
@@ -191,6 +240,8 @@ impl<'a> Machine<'a> {
             modules: BTreeSet::new(),
             opened: BTreeSet::new(),
             touched: BTreeSet::new(),
+            stopped: None,
+            stepping: None,
             unwinding: unwind::Modules::default(),
             setup,
         })
@@ -209,7 +260,9 @@ impl<'a> Machine<'a> {
             generated_code: self.generated_code,
             modules: self.modules,
             opened: self.opened,
+            stuck: self.stuck,
             touched: self.touched,
+            stopped: self.stopped,
             cpu_micros,
         }
     }
@@ -236,10 +289,15 @@ impl<'a> Machine<'a> {
                 break;
             }
             match self.pick()? {
-                Some(at) => self.step(at)?,
+                Some(at) => {
+                    self.step(at)?;
+                    self.stop_after_step(at);
+                }
                 None => break,
             }
+            self.stop_where_asked();
         }
+        self.debugger_sees_end();
         // A limit that struck while the last thread ended is the reason for that end.
         if let (Some(verdict), Some(Ending::Signalled { signal: libc::SIGKILL })) =
             (self.watched.fired(), &self.ending)

@@ -14,6 +14,16 @@ const POLLFD_BYTES: usize = 8;
 const MILLI: u64 = 1_000_000;
 
 fn blocks(machine: &mut Machine<'_>, call: Call, timeout: Option<u64>) -> Handled {
+    let is_epoll = matches!(call.nr, libc::SYS_epoll_wait | libc::SYS_epoll_pwait);
+    if is_epoll && timeout != Some(0) && machine.any_signal_file_ready(call.tgid) {
+        // The kernel answers at once, whether the descriptor is in this set or not.
+        let old = machine.tasks[call.task].registers;
+        machine.zero_timeout(call.task);
+        let registers = machine.tasks[call.task].registers;
+        crate::sys::ptrace::set_registers(call.tid, &registers)
+            .map_err(WitnessError::sandbox("writing registers"))?;
+        return Ok(Flow::PassThen(Exit::Restore { rdx: old.rdx, r10: old.r10 }));
+    }
     if timeout == Some(0) || machine.set_ready(call.task) != Some(false) {
         machine.tasks[call.task].restarted_deadline = None;
         return Ok(Flow::PassThen(Exit::Note));
@@ -93,6 +103,13 @@ impl Machine<'_> {
         let mut set = Vec::with_capacity(wanted.len());
         for (fd, events) in wanted {
             if fd < 0 {
+                continue;
+            }
+            if self.kind(tgid, fd) == super::task::Kind::Signals {
+                // The kernel tells the tracer about the tracer's own signals.
+                if events & libc::POLLIN != 0 && super::signals::file_is_ready(tgid, fd) {
+                    return Some(true);
+                }
                 continue;
             }
             let copy = handle.descriptor(fd).ok()?;

@@ -64,6 +64,7 @@ pub(super) fn execveat(_: &mut Machine<'_>, call: Call) -> Handled {
 }
 
 pub(super) fn exit(machine: &mut Machine<'_>, call: Call) -> Handled {
+    machine.tasks[call.task].held = super::inherit::held_futexes(call.tid);
     let is_leader = call.tid == call.tgid;
     let others =
         machine.tasks.iter().any(|task| task.tgid == call.tgid && task.tid != call.tid && !task.is_gone());
@@ -75,42 +76,43 @@ pub(super) fn exit(machine: &mut Machine<'_>, call: Call) -> Handled {
 }
 
 pub(super) fn exit_group(machine: &mut Machine<'_>, call: Call) -> Handled {
+    machine.tasks[call.task].held = super::inherit::held_futexes(call.tid);
     machine.tasks[call.task].ending_process = true;
     Ok(Flow::Pass)
 }
 
 pub(super) fn wait4(machine: &mut Machine<'_>, call: Call) -> Handled {
     let options = call.args[2] as i32;
-    if options & (libc::WUNTRACED | libc::WCONTINUED) != 0 && options & libc::WNOHANG == 0 {
-        // Nothing inside ever stops, so these two never report anything.
-    }
-    wait_for(machine, call.args[0] as i32, options, call.tgid)
+    wait_for(machine, call, call.args[0] as i32, options)
 }
 
 pub(super) fn waitid(machine: &mut Machine<'_>, call: Call) -> Handled {
     let pid = match call.args[0] as u32 {
         libc::P_PID => call.args[1] as i32,
         libc::P_ALL => -1,
-        _ => return Ok(Machine::unsupported("waitid_kind", "waitid on a group or descriptor")),
+        libc::P_PGID => (call.args[1] as i32).wrapping_neg(),
+        _ => return Ok(Flow::Done(-i64::from(libc::EINVAL))),
     };
-    wait_for(machine, pid, call.args[3] as i32, call.tgid)
+    wait_for(machine, call, pid, call.args[3] as i32)
 }
 
-fn wait_for(machine: &mut Machine<'_>, pid: i32, options: i32, tgid: i32) -> Handled {
-    if pid == 0 || pid < -1 {
-        return Ok(Machine::unsupported("wait_for_group", "waiting for a process group"));
+fn wait_for(machine: &mut Machine<'_>, call: Call, pid: i32, options: i32) -> Handled {
+    let ended = machine.child_to_wait_for(call.tgid, pid);
+    if ended != Some(true)
+        && let Some(result) = machine.answer_with_news(call.task, pid, options)
+    {
+        return Ok(Flow::Done(result));
     }
-    let passes = options & libc::WNOHANG != 0 || machine.child_to_wait_for(tgid, pid) != Some(false);
-    Ok(if passes { Flow::PassThen(Exit::Reaped) } else { Flow::Block(Wait::Child { pid }) })
+    let passes = options & libc::WNOHANG != 0 || ended != Some(false);
+    Ok(if passes { Flow::PassThen(Exit::Reaped) } else { Flow::Block(Wait::Child { pid, options }) })
 }
 
 impl Machine<'_> {
     /// Whether a child that matches has ended; none if there is no such child.
     pub(crate) fn child_to_wait_for(&self, parent: i32, pid: i32) -> Option<bool> {
         let mut any = None;
-        for process in self.processes.values() {
-            let matches = process.parent == parent && (pid == -1 || process.inner == pid);
-            if matches && process.life != Life::Reaped {
+        for (tgid, process) in &self.processes {
+            if process.life != Life::Reaped && self.is_meant(parent, *tgid, pid) {
                 any = Some(any == Some(true) || process.life == Life::Ended);
             }
         }
@@ -134,6 +136,9 @@ impl Machine<'_> {
             let key = super::task::FutexKey::Private { tgid, address };
             self.wake(key, u32::MAX, u32::MAX);
         }
+        for key in std::mem::take(&mut self.tasks[at].held) {
+            self.wake(key, 1, u32::MAX);
+        }
     }
 
     /// The pid inside of a process, read once.
@@ -144,7 +149,7 @@ impl Machine<'_> {
     }
 
     /// Makes the stack of a fresh image the same everywhere: no vDSO, known random bytes.
-    pub(crate) fn fix_auxiliary_vector(&mut self, tid: i32) -> std::io::Result<Auxiliary> {
+    pub(crate) fn fix_auxiliary_vector(&mut self, tid: i32) -> std::io::Result<()> {
         const MAX_WORDS: u64 = 1 << 20;
         let registers = crate::sys::ptrace::registers(tid)?;
         let arguments = memory::read_u64(tid, registers.rsp)?;
@@ -157,26 +162,18 @@ impl Machine<'_> {
             }
         }
         at += 8;
-        let mut found = Auxiliary::default();
         loop {
             let (kind, value) = (memory::read_u64(tid, at)?, memory::read_u64(tid, at + 8)?);
             match kind {
-                libc::AT_NULL => return Ok(found),
+                libc::AT_NULL => return Ok(()),
                 libc::AT_SYSINFO_EHDR => memory::write(tid, at, &libc::AT_IGNORE.to_le_bytes())?,
                 libc::AT_RANDOM => {
                     let bytes = self.random.bytes(16);
                     memory::write(tid, value, &bytes)?;
                 }
-                libc::AT_ENTRY => found.entry = value,
                 _ => {}
             }
             at += 16;
         }
     }
-}
-
-/// What the kernel told a fresh image.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Auxiliary {
-    pub entry: u64,
 }

@@ -10,6 +10,9 @@ use crate::sys::{ptrace, task};
 const HORIZON: u64 = 100 * 365 * 86_400 * 1_000_000_000;
 /// Events in a row after which another thread that can run gets its turn.
 const SHARE: u32 = 500;
+/// How often and how long the kernel is given time to deliver.
+const SETTLE_LOOKS: u32 = 2;
+const SETTLE_PAUSE: std::time::Duration = std::time::Duration::from_micros(100);
 
 impl Machine<'_> {
     /// The thread to run; none when the run is over.
@@ -18,8 +21,12 @@ impl Machine<'_> {
             if self.next_alarm().is_some_and(|next| next <= self.now) {
                 self.fire_alarms()?;
             }
+            if self.next_timer_due().is_some_and(|next| next <= self.now) {
+                self.fire_timers()?;
+            }
             if let Some(at) = self.current
                 && matches!(self.tasks[at].state, State::Ready)
+                && !self.is_stopped(at)
                 && !self.yielded
                 && self.run_length < SHARE
                 && !self.something_due()
@@ -34,18 +41,50 @@ impl Machine<'_> {
             }
             let count = self.tasks.len();
             let from = self.current.map_or(0, |at| at + 1);
-            let ready = |at: &usize| matches!(self.tasks[*at].state, State::Ready);
+            let ready = |at: &usize| matches!(self.tasks[*at].state, State::Ready) && !self.is_stopped(*at);
             if let Some(at) = (0..count).map(|step| (from + step) % count).find(ready) {
                 self.current = Some(at);
                 return Ok(Some(at));
             }
+            if self.settle() {
+                continue;
+            }
             match self.next_deadline() {
-                Some(next) => self.now = self.now.max(next),
+                Some(next) => self.jump_to(next),
                 None => {
                     self.end(Ending::Deadlocked);
                     return Ok(None);
                 }
             }
+        }
+    }
+
+    /// Before time jumps: what the kernel delivers on its own account may still be under way, so it is
+    /// given a moment, once; whether somebody can go on after it.
+    fn settle(&mut self) -> bool {
+        if !self.has_network {
+            return false;
+        }
+        for _ in 0..SETTLE_LOOKS {
+            std::thread::sleep(SETTLE_PAUSE);
+            let waits = |task: &super::task::Task| {
+                matches!(task.state, State::Waiting(Wait::Descriptor { .. } | Wait::Set { .. }))
+            };
+            let waiting: Vec<usize> = (0..self.tasks.len()).filter(|at| waits(&self.tasks[*at])).collect();
+            if waiting.into_iter().any(|at| self.is_readable(at)) {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn is_readable(&mut self, at: usize) -> bool {
+        match self.tasks[at].state {
+            State::Waiting(Wait::Descriptor { fd, events, .. }) => {
+                let tgid = self.tasks[at].tgid;
+                !self.would_block(tgid, fd, events)
+            }
+            _ => self.set_ready(at) != Some(false),
         }
     }
 
@@ -64,12 +103,16 @@ impl Machine<'_> {
         self.next_deadline().is_some() || self.tasks.iter().enumerate().any(ready)
     }
 
-    fn next_deadline(&self) -> Option<u64> {
+    pub(super) fn next_deadline(&self) -> Option<u64> {
         let waits = self.tasks.iter().filter_map(|task| match &task.state {
             State::Waiting(wait) => wait.deadline(),
             _ => None,
         });
-        waits.chain(self.next_alarm()).filter(|deadline| *deadline < HORIZON).min()
+        waits
+            .chain(self.next_alarm())
+            .chain(self.next_timer_while_idle())
+            .filter(|deadline| *deadline < HORIZON)
+            .min()
     }
 
     fn wake_if_ready(&mut self, at: usize) -> Result<(), WitnessError> {
@@ -82,12 +125,19 @@ impl Machine<'_> {
             Wait::Descriptor { fd, events, then, .. } => {
                 if !self.would_block(tgid, fd, events) {
                     self.go_on(at, then);
+                } else if due {
+                    self.complete(at, -i64::from(libc::EAGAIN));
                 }
             }
             Wait::Set { .. } => {
-                if self.set_ready(at) != Some(false) {
+                let is_epoll = matches!(
+                    self.tasks[at].registers.orig_rax as i64,
+                    libc::SYS_epoll_wait | libc::SYS_epoll_pwait
+                );
+                let told = is_epoll && self.any_signal_file_ready(tgid);
+                if !told && self.set_ready(at) != Some(false) {
                     self.go_on(at, Exit::Note);
-                } else if due {
+                } else if due || told {
                     let old = self.tasks[at].registers;
                     self.zero_timeout(at);
                     let registers = self.tasks[at].registers;
@@ -102,8 +152,15 @@ impl Machine<'_> {
                     self.go_on(at, Exit::Note);
                 }
             }
-            Wait::Child { pid } => {
-                if self.child_to_wait_for(tgid, pid) != Some(false) {
+            Wait::NamedPipe { pipe, writes } => {
+                if self.end_is_open(pipe, !writes) {
+                    self.go_on(at, Exit::NamedPipe);
+                }
+            }
+            Wait::Child { pid, options } => {
+                if let Some(result) = self.answer_with_news(at, pid, options) {
+                    self.complete(at, result);
+                } else if self.child_to_wait_for(tgid, pid) != Some(false) {
                     self.go_on(at, Exit::Reaped);
                 }
             }

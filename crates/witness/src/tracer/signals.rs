@@ -13,22 +13,16 @@ const RESTART: u64 = 0x1000_0000;
 const IGNORED_BY_DEFAULT: u64 =
     1 << (libc::SIGCHLD - 1) | 1 << (libc::SIGCONT - 1) | 1 << (libc::SIGURG - 1) | 1 << (libc::SIGWINCH - 1);
 
-pub(super) fn kill(_: &mut Machine<'_>, call: Call) -> Handled {
-    send(call.args[0] as i32, call.args[1] as i32)
+pub(super) fn kill(machine: &mut Machine<'_>, call: Call) -> Handled {
+    let (pid, signal) = (call.args[0] as i32, call.args[1] as i32);
+    if pid < 1 && signal == libc::SIGKILL && call.nr == libc::SYS_kill {
+        return super::jobs::kill_group(machine, call, pid);
+    }
+    Ok(Flow::PassThen(Exit::Sent { pid, signal }))
 }
 
 pub(super) fn tgkill(_: &mut Machine<'_>, call: Call) -> Handled {
-    send(call.args[0] as i32, call.args[2] as i32)
-}
-
-fn send(pid: i32, signal: i32) -> Handled {
-    if matches!(signal, libc::SIGSTOP | libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU) {
-        return Ok(Machine::unsupported("job_control", &format!("sending signal {signal}")));
-    }
-    if pid < 1 && signal == libc::SIGKILL {
-        return Ok(Machine::unsupported("kill_group", "SIGKILL to a process group"));
-    }
-    Ok(Flow::PassThen(Exit::Sent { pid, signal }))
+    Ok(Flow::PassThen(Exit::Sent { pid: call.args[0] as i32, signal: call.args[2] as i32 }))
 }
 
 pub(super) fn sigaction(machine: &mut Machine<'_>, call: Call) -> Handled {
@@ -38,6 +32,9 @@ pub(super) fn sigaction(machine: &mut Machine<'_>, call: Call) -> Handled {
         let bit = 1 << (call.args[0] - 1);
         let restarting = &mut machine.process(call.tgid).restarting;
         *restarting = if flags & RESTART != 0 { *restarting | bit } else { *restarting & !bit };
+        if call.args[0] as i32 == libc::SIGCHLD {
+            machine.process(call.tgid).is_quiet_about_stops = flags & libc::SA_NOCLDSTOP as u64 != 0;
+        }
     }
     Ok(Flow::PassThen(Exit::Note))
 }
@@ -71,6 +68,20 @@ pub(super) fn sigtimedwait(machine: &mut Machine<'_>, call: Call) -> Handled {
     Ok(if machine.signal_pending(call.tid, &wait) { Flow::PassThen(Exit::Note) } else { Flow::Block(wait) })
 }
 
+/// Signals that stop a process unless it has a handler: STOP, TSTP, TTIN, TTOU.
+const STOPS: u64 = 0b1111 << (libc::SIGSTOP - 1);
+
+/// What an interrupted wait does afterwards.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum After {
+    /// Fails, as an interrupted call does.
+    Fail,
+    /// Begins again where calls of its kind do.
+    Restart,
+    /// Goes on with the time that was left, as after a stop.
+    Resume,
+}
+
 /// What the kernel says about a thread's signals.
 struct Masks {
     pending: u64,
@@ -91,6 +102,25 @@ fn status_masks(tid: i32) -> Option<Masks> {
         ignored: field("SigIgn:")?,
         caught: field("SigCgt:")?,
     })
+}
+
+/// Whether a signal descriptor has something to tell to its process.
+pub(super) fn file_is_ready(tgid: i32, fd: i32) -> bool {
+    let text = std::fs::read_to_string(format!("/proc/{tgid}/fdinfo/{fd}")).unwrap_or_default();
+    let mask = text.lines().find_map(|line| line.strip_prefix("sigmask:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    status_masks(tgid).is_some_and(|masks| masks.pending & mask != 0)
+}
+
+/// Whether a signal has a handler.
+pub(super) fn is_caught(tid: i32, signal: i32) -> bool {
+    status_masks(tid).is_some_and(|masks| masks.caught & 1 << (signal - 1) != 0)
+}
+
+/// Whether a signal waits for a thread or its process.
+pub(super) fn is_pending(tid: i32, signal: i32) -> bool {
+    let bit = 1u64.checked_shl(signal.wrapping_sub(1) as u32).unwrap_or(0);
+    status_masks(tid).is_some_and(|masks| masks.pending & bit != 0)
 }
 
 impl Masks {
@@ -121,21 +151,32 @@ impl Machine<'_> {
             if matches!(wait, Wait::Signal { .. }) {
                 continue;
             }
+            let mine = &self.processes[&tgid];
+            if mine.is_stopped {
+                continue;
+            }
             let tid = self.tasks[at].tid;
             let Some(masks) = status_masks(tid) else { continue };
             let acting = masks.acting(masks.blocked);
             if acting != 0 {
                 let restarts = self.process(tgid).restarting;
                 let first = 1u64 << acting.trailing_zeros();
-                self.interrupt_one(at, first & restarts != 0 && first & masks.caught != 0)?;
+                let stops = STOPS & first & !masks.caught != 0;
+                let after = match first & restarts & masks.caught {
+                    _ if stops => After::Resume,
+                    0 => After::Fail,
+                    _ => After::Restart,
+                };
+                self.interrupt_one(at, after)?;
             }
         }
         Ok(())
     }
 
-    fn interrupt_one(&mut self, at: usize, restart: bool) -> Result<(), WitnessError> {
+    fn interrupt_one(&mut self, at: usize, after: After) -> Result<(), WitnessError> {
         let task = &mut self.tasks[at];
         let State::Waiting(wait) = std::mem::replace(&mut task.state, State::Ready) else { return Ok(()) };
+        let deadline = wait.deadline();
         let restartable = matches!(wait, Wait::Child { .. } | Wait::Descriptor { .. } | Wait::Lock { .. })
             || matches!(wait, Wait::Futex { deadline: None, .. });
         if let Wait::Sleep { deadline, remain } = wait {
@@ -149,7 +190,10 @@ impl Machine<'_> {
         let done = partial.map_or(0, |long| long.done);
         if done > 0 {
             task.registers.rax = done;
-        } else if restart && restartable {
+        } else if after == After::Resume || after == After::Restart && restartable {
+            if after == After::Resume {
+                task.restarted_deadline = deadline;
+            }
             // Two bytes back lies the instruction itself: the kernel's own way to restart.
             task.registers.rax = task.registers.orig_rax;
             task.registers.rip -= 2;

@@ -10,9 +10,15 @@ pub(crate) enum Special {
     Text(Vec<u8>),
     /// With random bytes without end.
     Random,
-    /// It exists on every Linux, and is not modelled.
-    Unmodelled(String),
+    /// Another descriptor of the caller's own.
+    Descriptor(i32),
 }
+
+const LIMITS: &[u8] = b"Limit                     Soft Limit           Hard Limit           Units     \n\
+    Max cpu time              unlimited            unlimited            seconds   \n\
+    Max open files            1024                 1024                 files     \n";
+const IO: &[u8] = b"rchar: 0\nwchar: 0\nsyscr: 0\nsyscw: 0\nread_bytes: 0\nwrite_bytes: 0\n\
+    cancelled_write_bytes: 0\n";
 
 /// The rest of a path below the caller's own `/proc` folder.
 fn own_proc(machine: &mut Machine<'_>, call: Call, path: &str) -> Option<String> {
@@ -32,18 +38,34 @@ fn own_proc(machine: &mut Machine<'_>, call: Call, path: &str) -> Option<String>
 /// What stands for the file at `path`, if the runner answers for it.
 pub(crate) fn find(machine: &mut Machine<'_>, call: Call, path: &[u8]) -> Option<Special> {
     let path = std::str::from_utf8(path).ok()?;
-    if path == "/dev/urandom" || path == "/dev/random" {
-        return Some(Special::Random);
+    match path {
+        "/dev/urandom" | "/dev/random" => return Some(Special::Random),
+        "/proc/sys/kernel/random/uuid" => return Some(Special::Text(machine.uuid_text())),
+        "/dev/stdin" => return Some(Special::Descriptor(0)),
+        "/dev/stdout" => return Some(Special::Descriptor(1)),
+        "/dev/stderr" => return Some(Special::Descriptor(2)),
+        _ => {}
+    }
+    if let Some(fd) = path.strip_prefix("/dev/fd/").and_then(|fd| fd.parse().ok()) {
+        return Some(Special::Descriptor(fd));
     }
     let name = own_proc(machine, call, path)?;
     Some(match name.as_str() {
         "maps" => Special::Text(modules::maps_text(call.tid)),
         "cgroup" => Special::Text(b"0::/\n".to_vec()),
-        "comm" => Special::Text(b"witness\n".to_vec()),
+        "comm" => Special::Text(super::procfs::name(call.tid).into_bytes()),
+        "stat" => Special::Text(machine.stat_text(call)),
+        "statm" => Special::Text(machine.statm_text(call)),
+        "status" => Special::Text(machine.status_text(call)),
+        "limits" => Special::Text(LIMITS.to_vec()),
+        "io" => Special::Text(IO.to_vec()),
+        "coredump_filter" => Special::Text(b"00000033\n".to_vec()),
         "cmdline" => Special::Text(machine.setup.command_line.clone()),
-        "environ" | "mountinfo" | "mounts" | "limits" | "oom_score_adj" | "auxv" | "loginuid" => return None,
-        "exe" | "fd" | "" | "task" => return None,
-        other => Special::Unmodelled(format!("/proc/self/{other}")),
+        // Everything else is left out of the reduced `/proc`.
+        name => match name.strip_prefix("fd/").and_then(|fd| fd.parse().ok()) {
+            Some(fd) => Special::Descriptor(fd),
+            None => return None,
+        },
     })
 }
 

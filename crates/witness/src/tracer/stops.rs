@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::task::{Life, Process, State, Task};
 use super::{Machine, modules};
+use crate::debug::StopReason;
 use crate::error::WitnessError;
 use crate::limits::LimitKind;
 use crate::report::Ending;
@@ -18,6 +19,20 @@ const END_PAUSE: std::time::Duration = std::time::Duration::from_micros(50);
 
 fn event_of(status: i32) -> i32 {
     status >> 16
+}
+
+/// Signals that a program's own instruction raises, or abort.
+fn is_fault(signal: i32) -> bool {
+    matches!(
+        signal,
+        libc::SIGSEGV
+            | libc::SIGBUS
+            | libc::SIGILL
+            | libc::SIGFPE
+            | libc::SIGABRT
+            | libc::SIGTRAP
+            | libc::SIGSYS
+    )
 }
 
 fn is_stop(status: i32) -> bool {
@@ -96,8 +111,12 @@ impl Machine<'_> {
             listings: HashMap::new(),
             restarting: 0,
             planted: BTreeMap::new(),
-            bias: 0,
+            breakpoints: BTreeMap::new(),
+            covered: Vec::new(),
             executable: String::new(),
+            is_stopped: false,
+            news: None,
+            is_quiet_about_stops: false,
             alarm: None,
         })
     }
@@ -118,17 +137,33 @@ impl Machine<'_> {
         let tid = self.tasks[at].tid;
         let to_exit = self.tasks[at].exit.is_some();
         self.others_wait = self.anybody_waits_beside(at);
+        if self.setup.patience.is_some() {
+            let running = self.others_wait.then(|| (self.tasks[at].tgid, tid));
+            self.watched.note_running(running);
+        }
+        if !to_exit && !self.setup.schedule.is_empty() {
+            self.arm_switch(at)?;
+        }
         // A thread that was killed meanwhile cannot be resumed; its end is reported by itself.
-        let _ = if to_exit { ptrace::resume_to_exit(tid, signal) } else { ptrace::resume(tid, signal) };
+        let _ = if to_exit {
+            ptrace::resume_to_exit(tid, signal)
+        } else if self.steps(at) {
+            ptrace::step(tid, signal)
+        } else {
+            ptrace::resume(tid, signal)
+        };
         if matches!(self.tasks[at].state, State::EndedLeader) {
             return self.let_leader_end(at);
         }
+        let outcome = self.wait_for_stop(at);
+        self.disarm_switch(at);
+        outcome
+    }
+
+    fn wait_for_stop(&mut self, at: usize) -> Result<(), WitnessError> {
         loop {
             let report = self.wait(-1)?;
-            if self.dispatch(at, report)? {
-                return Ok(());
-            }
-            if self.tasks[at].is_gone() || self.ending.is_some() {
+            if self.dispatch(at, report)? || self.tasks[at].is_gone() || self.ending.is_some() {
                 return Ok(());
             }
         }
@@ -235,9 +270,9 @@ impl Machine<'_> {
         process.listings.clear();
         process.restarting = 0;
         process.planted.clear();
+        process.breakpoints.clear();
         process.executable = executable.to_string_lossy().into_owned();
-        let auxiliary =
-            self.fix_auxiliary_vector(tid).map_err(WitnessError::sandbox("fixing the auxiliary vector"))?;
+        self.fix_auxiliary_vector(tid).map_err(WitnessError::sandbox("fixing the auxiliary vector"))?;
         for mapping in modules::mappings(tid) {
             if modules::is_file(&mapping.path) {
                 self.touched.insert(mapping.path.clone());
@@ -247,7 +282,7 @@ impl Machine<'_> {
             }
         }
         self.release_vfork_parent(tgid);
-        self.plant(tid, tgid, auxiliary)
+        self.plant_all(tid, tgid)
     }
 
     fn release_vfork_parent(&mut self, child_process: i32) {
@@ -278,8 +313,10 @@ impl Machine<'_> {
             process.listings = parent.listings.clone();
             process.restarting = parent.restarting;
             process.planted = parent.planted.clone();
-            process.bias = parent.bias;
+            process.breakpoints = parent.breakpoints.clone();
+            process.covered = parent.covered.clone();
             process.executable = parent.executable.clone();
+            process.is_quiet_about_stops = parent.is_quiet_about_stops;
             self.processes.insert(child, process);
         }
         if event == libc::PTRACE_EVENT_VFORK {
@@ -289,25 +326,29 @@ impl Machine<'_> {
     }
 
     fn on_signal(&mut self, at: usize, signal: i32) -> Result<(), WitnessError> {
-        if signal == libc::SIGTRAP && self.on_breakpoint(at)?
+        if signal == libc::SIGSTOP && self.watched.take_asked() {
+            return self.on_patience(at);
+        }
+        if signal == libc::SIGTRAP
+            && (self.on_switch(at)? || self.on_breakpoint(at)? || self.on_debugger_breakpoint(at)?)
             || signal == libc::SIGSEGV && self.on_counter(at)?
         {
             return Ok(());
         }
         match signal {
-            libc::SIGSEGV
-            | libc::SIGBUS
-            | libc::SIGILL
-            | libc::SIGFPE
-            | libc::SIGABRT
-            | libc::SIGTRAP
-            | libc::SIGSYS => self.note_fault(at, signal)?,
+            signal if is_fault(signal) => self.note_fault(at, signal)?,
             libc::SIGXFSZ => self.end(Ending::LimitExceeded { limit: LimitKind::FileSize }),
             _ => {}
         }
-        let index = self.tasks[at].index;
+        let (index, tgid) = (self.tasks[at].index, self.tasks[at].tgid);
+        if super::jobs::is_stop(signal) && !super::signals::is_caught(self.tasks[at].tid, signal) {
+            return self.stop_process(tgid, signal);
+        }
         self.trace.add(&format!("{index} signal {signal}"));
         self.tasks[at].signal = signal;
+        if is_fault(signal) {
+            self.debugger_looks(at, StopReason::Signal(signal));
+        }
         Ok(())
     }
 

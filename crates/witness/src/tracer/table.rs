@@ -2,7 +2,7 @@
 
 use super::Machine;
 use super::task::{Call, Flow};
-use super::{dirs, files, futex, identity, memory, poll, process, signals, sockets, stat, time};
+use super::{dirs, files, futex, identity, memory, poll, process, signals, sockets, stat, time, timers};
 use crate::error::WitnessError;
 
 /// How one call is modelled.
@@ -155,7 +155,8 @@ const FILES: &[Row] = rows! {
     libc::SYS_llistxattr, "llistxattr", "spu", files::no_attributes;
     libc::SYS_flistxattr, "flistxattr", "ipu", files::no_attributes;
     libc::SYS_setxattr, "setxattr", "sspux", files::no_attributes;
-    libc::SYS_inotify_init1, "inotify_init1", "x", note;
+    libc::SYS_inotify_init1, "inotify_init1", "x", absent;
+    libc::SYS_inotify_init, "inotify_init", "", absent;
     libc::SYS_inotify_add_watch, "inotify_add_watch", "isx", note;
     libc::SYS_inotify_rm_watch, "inotify_rm_watch", "ii", note;
 };
@@ -198,6 +199,14 @@ const IDENTITY: &[Row] = rows! {
     libc::SYS_alarm, "alarm", "u", time::alarm;
     libc::SYS_setitimer, "setitimer", "ipp", time::setitimer;
     libc::SYS_getitimer, "getitimer", "ip", time::getitimer;
+    libc::SYS_timer_create, "timer_create", "ipp", timers::create;
+    libc::SYS_timer_settime, "timer_settime", "ixpp", timers::timer_settime;
+    libc::SYS_timer_gettime, "timer_gettime", "ip", timers::timer_gettime;
+    libc::SYS_timer_getoverrun, "timer_getoverrun", "i", timers::timer_getoverrun;
+    libc::SYS_timer_delete, "timer_delete", "i", timers::timer_delete;
+    libc::SYS_timerfd_create, "timerfd_create", "ix", timers::timerfd_create;
+    libc::SYS_timerfd_settime, "timerfd_settime", "ixpp", timers::timerfd_settime;
+    libc::SYS_timerfd_gettime, "timerfd_gettime", "ip", timers::timerfd_gettime;
     libc::SYS_getrandom, "getrandom", "pux", identity::getrandom;
     libc::SYS_uname, "uname", "p", identity::uname;
     libc::SYS_sysinfo, "sysinfo", "p", identity::sysinfo;
@@ -271,6 +280,16 @@ const PROCESSES: &[Row] = rows! {
     libc::SYS_rt_sigtimedwait, "rt_sigtimedwait", "pppu", signals::sigtimedwait;
     libc::SYS_pause, "pause", "", signals::pause;
     libc::SYS_signalfd4, "signalfd4", "ipux", note;
+    libc::SYS_sched_rr_get_interval, "sched_rr_get_interval", "ip", absent;
+    libc::SYS_sched_getattr, "sched_getattr", "ipux", absent;
+    libc::SYS_sched_setattr, "sched_setattr", "ipx", absent;
+    libc::SYS_seccomp, "seccomp", "", absent;
+    libc::SYS_modify_ldt, "modify_ldt", "", absent;
+    libc::SYS_restart_syscall, "restart_syscall", "", absent;
+    libc::SYS_io_setup, "io_setup", "", absent;
+    libc::SYS_splice, "splice", "ipipux", files::write_whole;
+    libc::SYS_tee, "tee", "iiux", files::write_whole;
+    libc::SYS_vmsplice, "vmsplice", "ipux", absent;
     nr::PIDFD_OPEN, "pidfd_open", "ix", absent;
     nr::PIDFD_SEND_SIGNAL, "pidfd_send_signal", "", absent;
     libc::SYS_poll, "poll", "pui", poll::poll;
@@ -293,20 +312,20 @@ const SOCKETS: &[Row] = rows! {
     libc::SYS_socket, "socket", "iii", sockets::socket;
     libc::SYS_socketpair, "socketpair", "iiip", sockets::socketpair;
     libc::SYS_connect, "connect", "ipu", sockets::connect;
-    libc::SYS_bind, "bind", "ipu", note;
-    libc::SYS_listen, "listen", "ii", note;
-    libc::SYS_accept, "accept", "ipp", sockets::receive;
-    libc::SYS_accept4, "accept4", "ippx", sockets::receive;
-    libc::SYS_getsockname, "getsockname", "ipp", note;
-    libc::SYS_getpeername, "getpeername", "ipp", note;
-    libc::SYS_setsockopt, "setsockopt", "iiipu", note;
-    libc::SYS_getsockopt, "getsockopt", "iiipp", note;
+    libc::SYS_bind, "bind", "ipu", sockets::bind;
+    libc::SYS_listen, "listen", "ii", sockets::listen;
+    libc::SYS_accept, "accept", "ipp", sockets::accept;
+    libc::SYS_accept4, "accept4", "ippx", sockets::accept;
+    libc::SYS_getsockname, "getsockname", "ipp", sockets::address;
+    libc::SYS_getpeername, "getpeername", "ipp", sockets::address;
+    libc::SYS_setsockopt, "setsockopt", "iiipu", sockets::set_option;
+    libc::SYS_getsockopt, "getsockopt", "iiipp", sockets::get_option;
     libc::SYS_shutdown, "shutdown", "ii", note;
-    libc::SYS_sendto, "sendto", "ibuxpu", files::write;
+    libc::SYS_sendto, "sendto", "ibuxpu", sockets::send_to;
     libc::SYS_sendmsg, "sendmsg", "ipx", sockets::send;
     libc::SYS_sendmmsg, "sendmmsg", "ipux", sockets::send;
     libc::SYS_recvfrom, "recvfrom", "ipuxpp", sockets::receive_bytes;
-    libc::SYS_recvmsg, "recvmsg", "ipx", sockets::receive;
+    libc::SYS_recvmsg, "recvmsg", "ipx", sockets::receive_message;
     libc::SYS_recvmmsg, "recvmmsg", "", absent;
 };
 

@@ -64,6 +64,20 @@ pub(crate) enum Exit {
     Sent { pid: i32, signal: i32 },
     /// Put changed argument registers back.
     Restore { rdx: u64, r10: u64 },
+    /// A descriptor's duplicate in place of an opened file.
+    Duplicated { original: Box<Registers> },
+    /// An event descriptor that stands for a timer.
+    TimerFile { original: Box<Registers> },
+    /// Something went into a terminal, or its state was changed.
+    Typed,
+    /// The open of a named pipe.
+    NamedPipe,
+    /// A new socket.
+    Socket,
+    /// Note the address that was filled in, and how long it is.
+    PeerAddress { address: u64, size: u64 },
+    /// Note the bytes that a message was made of.
+    Message { header: u64 },
     /// A lock that may not wait.
     Lock,
     /// A mapping: the descriptor mapped executable, if one is.
@@ -83,8 +97,10 @@ pub(crate) enum Wait {
     Set { deadline: Option<u64> },
     /// A file lock.
     Lock { fd: i32, operation: i32 },
+    /// The other end of a named pipe: device and inode, and whether this one is to write.
+    NamedPipe { pipe: (u64, u64), writes: bool },
     /// A child's end; `pid` as `wait4` takes it.
-    Child { pid: i32 },
+    Child { pid: i32, options: i32 },
     /// A signal that is not in the mask (or, for `sigtimedwait`, one in the set).
     Signal { mask: u64, only: Option<u64>, deadline: Option<u64> },
 }
@@ -97,7 +113,7 @@ impl Wait {
             | Self::Descriptor { deadline, .. }
             | Self::Set { deadline }
             | Self::Signal { deadline, .. } => *deadline,
-            Self::Lock { .. } | Self::Child { .. } => None,
+            Self::Lock { .. } | Self::Child { .. } | Self::NamedPipe { .. } => None,
         }
     }
 }
@@ -151,6 +167,8 @@ pub(crate) struct Task {
     pub paths: Vec<String>,
     pub clear_tid: u64,
     pub child_clear_tid: u64,
+    /// Robust futexes that it held when it ended; the kernel marks them, the tracer wakes.
+    pub held: Vec<FutexKey>,
     pub clock_streak: u32,
     pub long_write: Option<LongWrite>,
     /// The call under way ends the whole process.
@@ -168,6 +186,10 @@ pub(crate) enum Kind {
     Output,
     /// May block: pipe, socket, eventfd.
     Stream,
+    /// Tells signals: ready when one of its set is pending for the reader.
+    Signals,
+    /// One end of a pseudo-terminal: what goes in one end comes out of the other a little later.
+    Terminal,
     /// Stands for `/dev/urandom`.
     Random,
 }
@@ -203,9 +225,17 @@ pub(crate) struct Process {
     pub restarting: u64,
     /// Breakpoints still planted: address and the byte that was there.
     pub planted: BTreeMap<u64, u8>,
-    /// What the first entry of `planted` is relative to.
-    pub bias: u64,
+    /// A debugger's breakpoints, and the bytes that they stand for.
+    pub breakpoints: BTreeMap<u64, u8>,
+    /// The mappings that they lie in.
+    pub covered: Vec<super::coverage::Covered>,
     pub executable: String,
+    /// Stopped by a signal, and not continued since.
+    pub is_stopped: bool,
+    /// What its parent has not asked about yet.
+    pub news: Option<super::jobs::News>,
+    /// It wants no SIGCHLD about stops.
+    pub is_quiet_about_stops: bool,
     /// The virtual times of the real-time timer: next and every.
     pub alarm: Option<(u64, u64)>,
 }
@@ -224,6 +254,7 @@ impl Task {
             paths: Vec::new(),
             clear_tid: 0,
             child_clear_tid: 0,
+            held: Vec::new(),
             clock_streak: 0,
             long_write: None,
             ending_process: false,

@@ -20,7 +20,7 @@ const SECOND: u64 = 1_000_000_000;
 const PATIENT_READS: u32 = 100;
 const TIMER_ABSTIME: u64 = 1;
 
-fn base(clock: u64) -> u64 {
+pub(super) fn base(clock: u64) -> u64 {
     match clock as i32 {
         libc::CLOCK_REALTIME | libc::CLOCK_REALTIME_COARSE | libc::CLOCK_REALTIME_ALARM | libc::CLOCK_TAI => {
             REAL_START
@@ -30,7 +30,7 @@ fn base(clock: u64) -> u64 {
     }
 }
 
-fn timespec(nanos: u64) -> [u8; 16] {
+pub(super) fn timespec(nanos: u64) -> [u8; 16] {
     pair(nanos / SECOND, nanos % SECOND)
 }
 
@@ -62,7 +62,9 @@ pub(crate) fn give(tid: i32, address: u64, bytes: &[u8], result: i64) -> Flow {
 }
 
 pub(super) fn clock_gettime(machine: &mut Machine<'_>, call: Call) -> Handled {
-    let now = machine.now + base(call.args[0]);
+    let busy = matches!(call.args[0] as i32, libc::CLOCK_PROCESS_CPUTIME_ID | libc::CLOCK_THREAD_CPUTIME_ID)
+        || (call.args[0] as i32) < 0;
+    let now = if busy { machine.now - machine.idle } else { machine.now + base(call.args[0]) };
     let flow = give(call.tid, call.args[1], &timespec(now), 0);
     Ok(patient(machine, call, flow))
 }
@@ -101,15 +103,17 @@ pub(super) fn time(machine: &mut Machine<'_>, call: Call) -> Handled {
 pub(super) fn times(machine: &mut Machine<'_>, call: Call) -> Handled {
     const TICK: u64 = SECOND / 100;
     let ticks = machine.now / TICK;
+    let busy = (machine.now - machine.idle) / TICK;
     let mut bytes = [0; 32];
-    bytes[..8].copy_from_slice(&ticks.to_le_bytes());
+    bytes[..8].copy_from_slice(&busy.to_le_bytes());
     Ok(give(call.tid, call.args[0], &bytes, (ticks + MONOTONIC_START / TICK) as i64))
 }
 
 pub(super) fn getrusage(machine: &mut Machine<'_>, call: Call) -> Handled {
     let mut bytes = [0; 144];
     if call.args[0] as i32 != libc::RUSAGE_CHILDREN {
-        bytes[..16].copy_from_slice(&pair(machine.now / SECOND, machine.now % SECOND / 1000));
+        let busy = machine.now - machine.idle;
+        bytes[..16].copy_from_slice(&pair(busy / SECOND, busy % SECOND / 1000));
     }
     Ok(give(call.tid, call.args[1], &bytes, 0))
 }
@@ -173,23 +177,31 @@ fn timer_bytes(alarm: Option<(u64, u64)>, now: u64) -> [u8; 32] {
 }
 
 pub(super) fn setitimer(machine: &mut Machine<'_>, call: Call) -> Handled {
-    if call.args[0] as i32 != libc::ITIMER_REAL {
-        return Ok(Machine::unsupported("cpu_timer", "setitimer on CPU time"));
+    let which = call.args[0] as i32;
+    if !matches!(which, libc::ITIMER_REAL | libc::ITIMER_VIRTUAL | libc::ITIMER_PROF) {
+        return Ok(Flow::Done(-i64::from(libc::EINVAL)));
     }
     let now = machine.now;
-    let old = timer_bytes(machine.process(call.tgid).alarm, now);
     let (Some(every), Some(first)) =
         (read_timeval(call.tid, call.args[1]), read_timeval(call.tid, call.args[1].wrapping_add(16)))
     else {
         return Ok(Flow::Done(-i64::from(libc::EFAULT)));
     };
-    machine.process(call.tgid).alarm = (first != 0).then(|| (now.saturating_add(first), every));
+    let old = if which == libc::ITIMER_REAL {
+        let next = (first != 0).then(|| (now.saturating_add(first), every));
+        std::mem::replace(&mut machine.process(call.tgid).alarm, next)
+    } else {
+        super::timers::set_processor_timer(machine, call.tgid, which, first, every)
+    };
+    let old = timer_bytes(old, now);
     Ok(give(call.tid, call.args[2], &old, 0))
 }
 
 pub(super) fn getitimer(machine: &mut Machine<'_>, call: Call) -> Handled {
-    let alarm =
-        (call.args[0] as i32 == libc::ITIMER_REAL).then(|| machine.process(call.tgid).alarm).flatten();
+    let alarm = match call.args[0] as i32 {
+        libc::ITIMER_REAL => machine.process(call.tgid).alarm,
+        which => machine.processor_timer(call.tgid, which),
+    };
     let bytes = timer_bytes(alarm, machine.now);
     Ok(give(call.tid, call.args[1], &bytes, 0))
 }

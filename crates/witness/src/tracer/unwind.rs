@@ -82,7 +82,7 @@ impl Image {
     }
 
     /// The address in the file of a byte at an offset in the file.
-    fn address_of(&self, offset: u64) -> Option<u64> {
+    pub(crate) fn address_of(&self, offset: u64) -> Option<u64> {
         let segment = self.segments.iter().find(|(from, _, size)| {
             // Mappings begin at whole pages, a little before the segment's own first byte.
             *from & !0xfff <= offset && offset < from.saturating_add(*size)

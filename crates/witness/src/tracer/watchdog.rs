@@ -1,12 +1,12 @@
 //! A thread outside the run that ends it when it uses too much of what makes no event.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::limits::Limits;
-use crate::sys::task::{PidFd, cpu_micros};
+use crate::sys::task::{PidFd, cpu_micros, signal_thread};
 
 /// How often it looks.
 const PERIOD: Duration = Duration::from_millis(5);
@@ -28,8 +28,13 @@ pub(crate) enum Verdict {
 #[derive(Default)]
 pub(crate) struct Watched {
     pub events: AtomicU64,
+    /// The thread that runs, its process, and whether somebody waits for its turn.
+    running: Mutex<Option<(i32, i32)>>,
+    asked: AtomicBool,
     ended_cpu: AtomicU64,
     fired: AtomicU8,
+    /// A debugger looks: real time passes, and that is no stall.
+    paused: AtomicBool,
     live: Mutex<Vec<(i32, Arc<PidFd>)>>,
     done: Mutex<bool>,
     wake: Condvar,
@@ -43,6 +48,32 @@ impl Watched {
     pub(crate) fn remove(&self, pid: i32, cpu: u64) {
         self.ended_cpu.fetch_add(cpu, Ordering::Relaxed);
         self.live.lock().unwrap_or_else(PoisonError::into_inner).retain(|(live, _)| *live != pid);
+    }
+
+    pub(crate) fn pause(&self, paused: bool) {
+        self.paused.store(paused, Ordering::Relaxed);
+    }
+
+    /// Says which thread runs while somebody waits for its turn.
+    pub(crate) fn note_running(&self, running: Option<(i32, i32)>) {
+        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = running;
+    }
+
+    /// Whether a stop signal is the watchdog's own; asked once.
+    pub(crate) fn take_asked(&self) -> bool {
+        self.asked.swap(false, Ordering::AcqRel)
+    }
+
+    fn ask(&self) {
+        if let Some((tgid, tid)) = *self.running.lock().unwrap_or_else(PoisonError::into_inner) {
+            self.asked.store(true, Ordering::Release);
+            // A thread that is gone needs no stop.
+            let _ = signal_thread(tgid, tid, libc::SIGSTOP);
+        }
+    }
+
+    fn somebody_waits(&self) -> bool {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     pub(crate) fn fired(&self) -> Option<Verdict> {
@@ -89,12 +120,16 @@ pub(crate) struct Watchdog {
 }
 
 impl Watchdog {
-    pub(crate) fn start(shared: Arc<Watched>, limits: Limits) -> std::io::Result<Self> {
+    pub(crate) fn start(
+        shared: Arc<Watched>,
+        limits: Limits,
+        patience: Option<u64>,
+    ) -> std::io::Result<Self> {
         let watched = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name("witness-watchdog".to_owned())
             .stack_size(64 * 1024)
-            .spawn(move || watch(&watched, &limits))?;
+            .spawn(move || watch(&watched, &limits, patience))?;
         Ok(Self { shared, thread: Some(thread) })
     }
 }
@@ -109,7 +144,8 @@ impl Drop for Watchdog {
     }
 }
 
-fn watch(shared: &Watched, limits: &Limits) {
+fn watch(shared: &Watched, limits: &Limits, patience: Option<u64>) {
+    let (mut event, mut cpu_at_event) = (0, 0);
     let mut progress = (0, 0);
     let mut since = Instant::now();
     let mut done = shared.done.lock().unwrap_or_else(PoisonError::into_inner);
@@ -119,11 +155,17 @@ fn watch(shared: &Watched, limits: &Limits) {
             continue;
         }
         let now = (shared.events.load(Ordering::Relaxed), shared.cpu());
+        if now.0 != event || !shared.somebody_waits() {
+            (event, cpu_at_event) = now;
+        } else if patience.is_some_and(|patience| now.1 - cpu_at_event > patience) {
+            cpu_at_event = now.1;
+            shared.ask();
+        }
         if now.1 > limits.cpu_micros {
             shared.fire(Verdict::Cpu);
         } else if shared.resident() > limits.memory_bytes.saturating_mul(RESIDENT_FACTOR) {
             shared.fire(Verdict::Memory);
-        } else if now != progress {
+        } else if now != progress || shared.paused.load(Ordering::Relaxed) {
             progress = now;
             since = Instant::now();
         } else if since.elapsed() > STALL {

@@ -36,7 +36,7 @@ pub fn unpack(archive: &Path, into: &Path) -> Result<(), TreeError> {
     file.seek(SeekFrom::Start(0)).map_err(TreeError::io("the archive"))?;
     let most = SMALL_TREE.max(size.saturating_mul(MAX_RATIO)).min(MAX_TOTAL_BYTES);
     let magic = &magic[..got];
-    if ZIP.iter().any(|zip| magic == *zip) {
+    if ZIP.contains(&magic) {
         return unzip(file, &mut Writer::new(into, most));
     }
     let strip = common_root(&mut open_tar(&file, magic)?)?;

@@ -24,6 +24,7 @@ fn capsule() -> Capsule {
         subjects: vec![SubjectSlot { role: "app".to_owned(), path: "/bin/program".to_owned(), tree: None }],
         seed: 7,
         limits: Limits::default(),
+        schedule: Vec::new(),
     }
 }
 

@@ -10,4 +10,7 @@ mod faults;
 mod lab;
 mod limits;
 mod profiles;
+mod real;
+mod redaction;
+mod surroundings;
 mod trees;

@@ -4,6 +4,7 @@
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use super::descriptors::close_all_but;
+use super::network::raise_loopback;
 use super::step::{Outcome, Step, done, errno, give_up};
 use super::{Entry, Launch, Tree};
 
@@ -54,9 +55,10 @@ impl Prepared<'_> {
             }
         }
         if self.launch.tree != Tree::Bare {
-            let name = c"witness";
-            // SAFETY: the name is live and seven bytes long.
-            done(Step::HostName, unsafe { libc::sethostname(name.as_ptr(), 7) }.into())?;
+            let name = &self.launch.host_name;
+            // SAFETY: the name is live and as long as said.
+            done(Step::HostName, unsafe { libc::sethostname(name.as_ptr(), name.as_bytes().len()) }.into())?;
+            raise_loopback()?;
         }
         // SAFETY: as in `start`; the child runs only `program`, which never returns.
         let pid = unsafe {

@@ -8,12 +8,13 @@ mod descriptors;
 mod entries;
 mod init;
 mod mounts;
+mod network;
 mod program;
 mod root;
 mod spawn;
 mod step;
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::os::fd::OwnedFd;
 
 use super::landlock::Rules;
@@ -50,6 +51,18 @@ pub(crate) enum Entry {
         path: CString,
         seconds: i64,
     },
+}
+
+impl Entry {
+    pub(crate) fn path(&self) -> &CStr {
+        match self {
+            Self::Directory { path, .. }
+            | Self::Bytes { path, .. }
+            | Self::Copy { path, .. }
+            | Self::Link { path, .. }
+            | Self::Time { path, .. } => path,
+        }
+    }
 }
 
 /// A file of the host to show at a path of the new root.
@@ -93,6 +106,8 @@ pub(crate) struct Launch {
     pub fixed_layout: bool,
     pub filter: Vec<libc::sock_filter>,
     pub landlock: Option<Rules>,
-    /// Whether root outside becomes [`NOBODY`] (replay), or keeps its own id without any capability.
-    pub become_nobody: bool,
+    /// The user and group that root becomes outside (replay); none keeps its own id without any capability.
+    pub outside_user: Option<u32>,
+    /// The name of the host inside, which no modelled call shows.
+    pub host_name: CString,
 }

@@ -34,7 +34,15 @@ impl Prepared<'_> {
             make(root, entry)?;
         }
         move_mount(root, libc::AT_FDCWD, place).map_err(|errno| (Step::Attach, errno))?;
+        self.add_terminals(root)?;
         Ok(root)
+    }
+
+    /// Pseudo-terminals of this run's own, numbered from 0.
+    fn add_terminals(&self, root: i32) -> Outcome<()> {
+        let terminals = new_file_system(c"devpts", &[(c"ptmxmode", c"0666"), (c"mode", c"0620")])
+            .map_err(|errno| (Step::MakeFs, errno))?;
+        move_mount(terminals, root, c"dev/pts").map_err(|errno| (Step::Attach, errno))
     }
 
     fn attach_binds(&self, root: i32) -> Outcome<()> {

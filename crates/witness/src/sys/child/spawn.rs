@@ -8,7 +8,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use super::super::{check, ptrace, task};
 use super::init::Prepared;
 use super::step::{STEPS, Step};
-use super::{INSIDE_ID, Launch, NOBODY, Tree};
+use super::{INSIDE_ID, Launch, Tree};
 
 /// Descriptors handed over lie here or above, clear of the three standard ones.
 const FIRST_DESCRIPTOR: i32 = 10;
@@ -115,7 +115,7 @@ pub(crate) fn start(launch: &Launch) -> io::Result<Started> {
 
 fn take_over(init: i32, launch: &Launch, go: &OwnedFd) -> io::Result<()> {
     if launch.tree != Tree::Bare {
-        write_maps(init, launch.become_nobody)?;
+        write_maps(init, launch.outside_user)?;
     }
     ptrace::seize(init)?;
     // SAFETY: the buffer is live and one byte long.
@@ -123,10 +123,10 @@ fn take_over(init: i32, launch: &Launch, go: &OwnedFd) -> io::Result<()> {
 }
 
 /// Tells the kernel which id outside the program's id inside stands for.
-fn write_maps(pid: i32, become_nobody: bool) -> io::Result<()> {
-    let (uid, gid) = match task::effective_uid() {
-        0 if become_nobody => (NOBODY, NOBODY),
-        uid => (uid, task::effective_gid()),
+fn write_maps(pid: i32, outside_user: Option<u32>) -> io::Result<()> {
+    let (uid, gid) = match (task::effective_uid(), outside_user) {
+        (0, Some(user)) => (user, user),
+        (uid, _) => (uid, task::effective_gid()),
     };
     std::fs::write(format!("/proc/{pid}/setgroups"), "deny")?;
     std::fs::write(format!("/proc/{pid}/uid_map"), format!("{INSIDE_ID} {uid} 1\n"))?;

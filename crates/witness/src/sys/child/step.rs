@@ -2,7 +2,7 @@
 #![allow(unsafe_code, reason = "the thread's errno and raw calls between fork and exec")]
 
 /// What a step of the children is called when it fails.
-pub(super) const STEPS: [&str; 22] = [
+pub(super) const STEPS: [&str; 23] = [
     "starting",
     "opening a file to bind",
     "making a file system",
@@ -16,6 +16,7 @@ pub(super) const STEPS: [&str; 22] = [
     "closing the root for writing",
     "changing the root",
     "naming the host",
+    "turning on the loopback interface",
     "forking the program",
     "setting limits",
     "fixing the layout",
@@ -43,6 +44,7 @@ pub(super) enum Step {
     CloseRoot,
     Pivot,
     HostName,
+    Loopback,
     Fork,
     Limits,
     Layout,

@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
+use super::median;
 use crate::dist;
 use crate::incidents::{self, Build};
 use crate::shell::{self, Assay, list, step, text};
@@ -15,7 +16,7 @@ const REPLAY_BUDGET: f64 = 30.0;
 /// How often the cached verification is asked for.
 const CACHED_ROUNDS: usize = 5;
 
-pub fn verify(as_json: bool) -> Result<()> {
+pub fn run(as_json: bool) -> Result<()> {
     let home = shell::target().join("bench-verify");
     let data = home.join("data");
     if data.exists() {
@@ -54,7 +55,12 @@ pub fn verify(as_json: bool) -> Result<()> {
     Ok(())
 }
 
-fn record(assay: &Assay, incident: &incidents::Incident, program: &Path, home: &Path) -> Result<()> {
+pub(super) fn record(
+    assay: &Assay,
+    incident: &incidents::Incident,
+    program: &Path,
+    home: &Path,
+) -> Result<()> {
     let stdin = incident.stdin(home)?.to_string_lossy().into_owned();
     let program = program.to_string_lossy();
     let mut args =
@@ -93,12 +99,6 @@ impl Times {
     }
 }
 
-fn median(times: &[f64]) -> Option<f64> {
-    let mut sorted = times.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied()
-}
-
 fn print(times: &Times, incidents: usize, as_json: bool) {
     // The peer is replaying everything: what one does without Assay's reuse.
     let replayed = median(&times.replayed);
@@ -117,24 +117,13 @@ fn print(times: &Times, incidents: usize, as_json: bool) {
         row("cached", median(&times.cached), Some(CACHED_BUDGET)),
         json!({ "what": "all verifications of the run", "ours": took, "peer": all, "unit": "ms, sum", "ratio": took / all, "budget": null, "within": null }),
     ];
-    let document = json!({ "bench": "verify", "incidents": incidents, "builds": 4, "counts": { "replayed": times.replayed.len(), "carried_over": times.carried.len(), "cached": times.cached.len() }, "rows": rows });
-    if as_json {
-        println!("{}", serde_json::to_string_pretty(&document).unwrap_or_default());
-        return;
-    }
-    let cell = |value: &Value| value.as_f64().map_or_else(|| "-".to_owned(), |value| format!("{value:.3}"));
-    println!("{incidents} incidents x 4 builds; peer: replaying everything, same run");
-    println!("{:<30} {:>12} {:>12} {:>8} {:>10} within", "what", "ours", "peer", "ratio", "budget");
-    for row in list(&document, "rows") {
-        let within = row["within"].as_bool().map_or("-", |within| if within { "yes" } else { "no" });
-        println!(
-            "{:<30} {:>12} {:>12} {:>8} {:>10} {within}  ({})",
-            text(row, "what"),
-            cell(&row["ours"]),
-            cell(&row["peer"]),
-            cell(&row["ratio"]),
-            cell(&row["budget"]),
-            text(row, "unit")
-        );
-    }
+    let counts = json!({
+        "replayed": times.replayed.len(),
+        "carried_over": times.carried.len(),
+        "cached": times.cached.len(),
+    });
+    let document =
+        json!({ "bench": "verify", "incidents": incidents, "builds": 4, "counts": counts, "rows": rows });
+    let title = format!("{incidents} incidents x 4 builds; peer: replaying everything, same run");
+    super::print(&title, &document, as_json);
 }

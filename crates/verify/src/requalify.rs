@@ -1,0 +1,153 @@
+//! Asking stored verdicts again under the present runner.
+
+use std::collections::BTreeSet;
+
+use assay_access::{Permission, Principal};
+use assay_evidence::{Sha256, TenantId, Timestamp};
+use assay_gate::Verdict;
+use assay_store::{StoreError, query};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::judge::judge;
+use crate::path::reached;
+use crate::pipeline::{Asked, Target};
+use crate::running::How;
+use crate::sql::{self, VerdictRow};
+use crate::{Verifier, VerifyResult};
+
+/// What asking again found.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub struct RequalifyOutcome {
+    /// The runner that was asked.
+    pub runner_version: String,
+    /// Verdicts that stand.
+    pub unchanged: u64,
+    /// Verdicts that would change.
+    pub changes: Vec<VerdictChange>,
+    /// Whether the changes were taken over.
+    pub accepted: bool,
+}
+
+/// A verdict that would change.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub struct VerdictChange {
+    /// The incident.
+    pub incident: String,
+    /// The witness.
+    pub witness: Sha256,
+    /// The artifact.
+    pub artifact: Sha256,
+    /// The stored verdict.
+    pub from: Verdict,
+    /// The verdict now.
+    pub to: Verdict,
+    /// Why it is what it is now, as a stable code.
+    pub reason: String,
+    /// Why it was what it was.
+    pub reason_before: String,
+}
+
+impl Verifier {
+    /// Replays every stored verdict, of one incident or of all, and lists those that would change.
+    /// Nothing is altered unless `accept` says so; then each change is stated anew.
+    pub async fn requalify(
+        &self,
+        principal: &Principal,
+        incident: Option<&str>,
+        accept: bool,
+        now: Timestamp,
+    ) -> VerifyResult<RequalifyOutcome> {
+        principal.require(Permission::Verify)?;
+        let tenant = principal.tenant();
+        let mut outcome = RequalifyOutcome {
+            runner_version: assay_witness::RUNNER_VERSION.to_owned(),
+            unchanged: 0,
+            changes: Vec::new(),
+            accepted: accept,
+        };
+        for row in self.stored_verdicts(tenant, incident).await? {
+            match self.asked_again(tenant, &row).await? {
+                None => outcome.unchanged += 1,
+                Some(change) => {
+                    if accept {
+                        self.accept_change(tenant, &row, now).await?;
+                    }
+                    outcome.changes.push(change);
+                }
+            }
+        }
+        if accept {
+            self.notary().publish(tenant, now).await?;
+        }
+        Ok(outcome)
+    }
+
+    /// The newest verdict of every witness on every artifact.
+    async fn stored_verdicts(
+        &self,
+        tenant: &TenantId,
+        incident: Option<&str>,
+    ) -> VerifyResult<Vec<VerdictRow>> {
+        let names = match incident {
+            Some(name) => vec![self.definition(tenant, name).await?.0.id],
+            None => {
+                self.definitions(tenant).await?.into_iter().map(|(definition, _)| definition.id).collect()
+            }
+        };
+        let (mut rows, mut seen) = (Vec::new(), BTreeSet::new());
+        for name in names {
+            let all = sql::history_all(self.store().database(), tenant, &name).await?;
+            rows.extend(all.into_iter().filter(|row| seen.insert((row.witness, row.artifact))));
+        }
+        Ok(rows)
+    }
+
+    async fn asked_again(&self, tenant: &TenantId, row: &VerdictRow) -> VerifyResult<Option<VerdictChange>> {
+        let ready = self.ready(tenant, &row.witness).await?;
+        let ready = self.with_artifact(tenant, ready, &row.artifact).await?;
+        let run = self.run(&ready, Some(row.artifact), How::default()).await?;
+        let path = reached(&ready.row.recorded_path, &run.executed_names);
+        let judgement = judge(&ready.definition, &run.report, path);
+        Ok((judgement.verdict != row.verdict).then(|| VerdictChange {
+            incident: row.incident.clone(),
+            witness: row.witness,
+            artifact: row.artifact,
+            from: row.verdict,
+            to: judgement.verdict,
+            reason: judgement.reason,
+            reason_before: row.reason.clone(),
+        }))
+    }
+
+    /// Forgets the cached answer and asks for a new one, which is stated.
+    async fn accept_change(&self, tenant: &TenantId, row: &VerdictRow, now: Timestamp) -> VerifyResult<()> {
+        let ready = self.ready(tenant, &row.witness).await?;
+        let (definition, definition_digest) = self.definition(tenant, &row.incident).await?;
+        let target = Target { role: ready.row.role.clone(), digest: row.artifact };
+        let asked = Asked {
+            definition: &definition,
+            definition_digest,
+            witness: &ready.row,
+            target: &target,
+            baseline: &[],
+        };
+        let key = self.cache_key(&asked)?;
+        let keys = [row.cache_key, key];
+        let forgotten: Result<(), StoreError> = self
+            .store()
+            .database()
+            .write(|tx| async move {
+                for key in keys {
+                    let sql = "DELETE FROM verdicts WHERE tenant = $1 AND cache_key = $2";
+                    tx.execute(query(sql).bind(tenant).bind(key)).await?;
+                }
+                Ok(())
+            })
+            .await;
+        forgotten?;
+        self.replay_as_job(tenant, &asked, key, &[], now).await.map(drop)
+    }
+}

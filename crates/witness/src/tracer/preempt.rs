@@ -1,0 +1,161 @@
+//! Taking the turn from a thread that computes while another waits for it.
+//!
+//! A recorder that meets such a thread (the watchdog stops it) learns one point that the thread passes:
+//! which event was the last, and where the next instruction lies. It then makes the whole run again, and
+//! this time, as each replay does, switches where the thread passes that point: both are exact, since
+//! everything before it is. The point stands in the capsule's schedule.
+
+use assay_binary::Address;
+
+use super::Machine;
+use super::modules::{is_file, mappings};
+use super::task::State;
+use crate::error::WitnessError;
+use crate::report::Ending;
+use crate::schedule::{Place, Switch};
+use crate::sys::memory::Text;
+use crate::sys::ptrace;
+
+const BREAKPOINT: u8 = 0xcc;
+/// How far virtual time goes on when a turn is taken, in nanoseconds.
+const SLICE: u64 = 10_000_000;
+
+/// A switch whose breakpoint is in the code now.
+pub(crate) struct Armed {
+    address: u64,
+    byte: u8,
+}
+
+/// The schedule and how far it has been followed.
+#[derive(Default)]
+pub(crate) struct Following {
+    next: usize,
+    hits: u64,
+    pub armed: Option<Armed>,
+}
+
+impl Machine<'_> {
+    fn next_switch(&self) -> Option<&Switch> {
+        self.setup.schedule.get(self.following.next)
+    }
+
+    /// Puts the breakpoint of the next switch into the code, if this thread is to meet it now.
+    pub(super) fn arm_switch(&mut self, at: usize) -> Result<(), WitnessError> {
+        while self.next_switch().is_some_and(|switch| switch.event < self.events) {
+            self.following.next += 1;
+            self.following.hits = 0;
+        }
+        let index = self.tasks[at].index;
+        let Some(switch) =
+            self.next_switch().filter(|s| s.event == self.events && s.thread == index).cloned()
+        else {
+            return Ok(());
+        };
+        let (tid, tgid) = (self.tasks[at].tid, self.tasks[at].tgid);
+        let Some(address) = address_of(tid, &switch.place) else { return Ok(()) };
+        if self.process(tgid).planted.contains_key(&address) {
+            // Coverage strikes there first; the switch is met on the way through again.
+            return Ok(());
+        }
+        let text = Text::open(tid).map_err(WitnessError::sandbox("opening the program's memory"))?;
+        let mut byte = [0u8];
+        if text.read(address, &mut byte).is_ok() && text.write(address, &[BREAKPOINT]).is_ok() {
+            self.following.armed = Some(Armed { address, byte: byte[0] });
+        }
+        Ok(())
+    }
+
+    /// Takes the breakpoint out again: no other thread may meet it.
+    pub(super) fn disarm_switch(&mut self, at: usize) {
+        if let Some(armed) = self.following.armed.take()
+            && let Ok(text) = Text::open(self.tasks[at].tid)
+        {
+            // A process that ended meanwhile has no code.
+            let _ = text.write(armed.address, &[armed.byte]);
+        }
+    }
+
+    /// Whether the trap that stopped a thread is the armed switch's; if so it is done.
+    pub(super) fn on_switch(&mut self, at: usize) -> Result<bool, WitnessError> {
+        let Some(address) = self.following.armed.as_ref().map(|armed| armed.address) else {
+            return Ok(false);
+        };
+        let tid = self.tasks[at].tid;
+        let mut registers = ptrace::registers(tid).map_err(WitnessError::sandbox("reading registers"))?;
+        if registers.rip.wrapping_sub(1) != address {
+            return Ok(false);
+        }
+        registers.rip = address;
+        ptrace::set_registers(tid, &registers).map_err(WitnessError::sandbox("writing registers"))?;
+        self.disarm_switch(at);
+        self.following.hits += 1;
+        if self.next_switch().is_some_and(|switch| self.following.hits < switch.hits) {
+            // The instruction is executed without the breakpoint, which then goes in again.
+            return self.step_over(at).map(|()| true);
+        }
+        self.following.next += 1;
+        self.following.hits = 0;
+        self.take_turn(at);
+        Ok(true)
+    }
+
+    fn step_over(&mut self, at: usize) -> Result<(), WitnessError> {
+        let tid = self.tasks[at].tid;
+        ptrace::step(tid, 0).map_err(WitnessError::sandbox("stepping over a breakpoint"))?;
+        let report = ptrace::wait(tid, 0).map_err(WitnessError::sandbox("stepping over a breakpoint"))?;
+        let trapped = report.is_some_and(|report| {
+            libc::WIFSTOPPED(report.status) && libc::WSTOPSIG(report.status) == libc::SIGTRAP
+        });
+        if !trapped {
+            let detail = "an instruction at a switch could not be stepped over".to_owned();
+            self.end(Ending::Unsupported { code: "inexact_switch".to_owned(), detail });
+        }
+        Ok(())
+    }
+
+    fn take_turn(&mut self, at: usize) {
+        let index = self.tasks[at].index;
+        self.trace.add(&format!("{index} turn taken"));
+        self.now += SLICE;
+        self.yielded = true;
+        let ready = |other: usize| other != at && matches!(self.tasks[other].state, State::Ready);
+        if !(0..self.tasks.len()).any(ready)
+            && let Some(next) = self.next_deadline()
+        {
+            self.jump_to(self.now.max(next));
+        }
+    }
+
+    /// A thread that the watchdog stopped: where a recorder can take its turn the next time.
+    pub(super) fn on_patience(&mut self, at: usize) -> Result<(), WitnessError> {
+        let tid = self.tasks[at].tid;
+        let registers = ptrace::registers(tid).map_err(WitnessError::sandbox("reading registers"))?;
+        let place = place_of(tid, registers.rip);
+        let (event, thread) = (self.events, self.tasks[at].index);
+        self.stuck = Some(Switch { event, thread, place, hits: 1 });
+        let detail = "a thread computes while another, or a timer, waits for its turn".to_owned();
+        self.end(Ending::Unsupported { code: "spin_needs_preemption".to_owned(), detail });
+        Ok(())
+    }
+}
+
+/// Where an address lies, so that it is found again wherever its module is mapped.
+fn place_of(tid: i32, address: u64) -> Place {
+    let found = mappings(tid).into_iter().find(|m| m.start <= address && address < m.end);
+    match found {
+        Some(mapping) if is_file(&mapping.path) => {
+            Place { file: Some(mapping.path), offset: Address(address - mapping.start + mapping.offset) }
+        }
+        _ => Place { file: None, offset: Address(address) },
+    }
+}
+
+fn address_of(tid: i32, place: &Place) -> Option<u64> {
+    let offset = place.offset.0;
+    let Some(file) = &place.file else { return Some(offset) };
+    mappings(tid).into_iter().find_map(|m| {
+        let holds =
+            m.executable && m.path == *file && m.offset <= offset && offset - m.offset < m.end - m.start;
+        holds.then(|| m.start + (offset - m.offset))
+    })
+}
