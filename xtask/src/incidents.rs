@@ -58,13 +58,14 @@ impl Build {
     }
 }
 
-/// All incidents of the corpus, by id.
+/// The incidents of the demo, by id.
 pub fn all() -> Result<Vec<Incident>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(shell::root().join("incidents"))? {
         let folder = entry?.path();
         let file = folder.join("incident.toml");
-        if file.is_file() {
+        // The demo shows the programs whose two packages lie in their folder.
+        if file.is_file() && folder.join("program").is_dir() {
             let text = std::fs::read_to_string(&file)?;
             let mut incident: Incident = toml::from_str(&text).with_context(|| file.display().to_string())?;
             incident.folder = folder;

@@ -3,6 +3,7 @@
 
 mod bench;
 mod ci;
+mod corpus;
 mod demo;
 mod dist;
 mod floors;
@@ -23,6 +24,9 @@ cargo xtask test                         every test
 cargo xtask ci                           formatting, lints, floors, tests, documents, licences
 cargo xtask bench verify [--json]        time-to-verify in the three modes
 cargo xtask bench witness [--json]       the runner beside native runs and bubblewrap
+cargo xtask corpus incidents [--only ID,ID] [-n N] [--json] [--fast] [--impostors] [--fetch]
+                             [--assay FILE] [--data DIR]
+                                         every incident: fetched, recorded, checked, replayed on both sides
 cargo xtask schemas                      rewrite openapi.json and schemas/
 cargo xtask dist                         one static binary in target/dist/";
 
@@ -36,6 +40,9 @@ fn main() -> ExitCode {
         ["ci"] => ci::run(),
         ["bench", "verify", ..] => bench::verify::run(has("--json")),
         ["bench", "witness", ..] => bench::witness::run(has("--json")),
+        ["corpus", "incidents", rest @ ..] => {
+            corpus::Options::parse(rest).and_then(|options| corpus::run(&options))
+        }
         ["schemas"] => dist::schemas(),
         ["dist"] => dist::run(),
         _ => {
