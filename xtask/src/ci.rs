@@ -14,13 +14,16 @@ pub fn test(rest: &[&str]) -> Result<()> {
     prepare_services(nextest)?;
     shell::step("documentation tests");
     shell::run(shell::cargo().args(["test", "--locked", "--workspace", "--doc", "--quiet"]))?;
+    if rest.is_empty() {
+        corpus::fast()?;
+    }
+    // Last, so that the closing line is the tests' summary.
     shell::step("tests");
     if nextest {
-        shell::run(shell::cargo().args(["nextest", "run", "--locked", "--workspace"]).args(rest))?;
+        shell::run(shell::cargo().args(["nextest", "run", "--locked", "--workspace"]).args(rest))
     } else {
-        shell::run(shell::cargo().args(["test", "--locked", "--workspace", "--all-targets"]).args(rest))?;
+        shell::run(shell::cargo().args(["test", "--locked", "--workspace", "--all-targets"]).args(rest))
     }
-    if rest.is_empty() { corpus::fast() } else { Ok(()) }
 }
 
 /// Installs what the tests' services need while the tests are compiled.

@@ -6,7 +6,7 @@ use assay_access::{Permission, Principal};
 use assay_evidence::{Sha256, Timestamp};
 use assay_notary::Notary;
 use assay_store::StoreError;
-use assay_witness::{Layout, Perturbation, RunReport};
+use assay_witness::{Ending, Layout, LimitKind, Perturbation, RunReport};
 use serde::Serialize;
 
 use crate::divergence::{Divergence, MAX_TRACE};
@@ -100,6 +100,8 @@ impl Verifier {
 struct Runs {
     fixed: Vec<Timed>,
     moved: Vec<Timed>,
+    /// Traces at the fixed layout.
+    traces: BTreeSet<Sha256>,
     /// The first run at the fixed layout whose trace was not the first one's.
     odd: Option<RunReport>,
 }
@@ -127,38 +129,52 @@ impl Runs {
             run.report.trace = Vec::new();
             return self.moved.push(run);
         }
-        let first = self.fixed.first().map(|first| first.report.trace_digest);
-        if first.is_some_and(|first| first != run.report.trace_digest) && self.odd.is_none() {
-            self.odd = Some(run.report.clone());
-        }
-        if first.is_some() {
+        if let Some(first) = self.fixed.first() {
+            if !same_trace(&first.report, &run.report) {
+                self.traces.insert(run.report.trace_digest);
+                self.odd.get_or_insert_with(|| run.report.clone());
+            }
             run.report.trace = Vec::new();
+        } else {
+            self.traces.insert(run.report.trace_digest);
         }
         self.fixed.push(run);
     }
 }
 
+/// Whether two runs are the same as far as both go: a run that the clock cut off ends at another event
+/// each time.
+fn same_trace(a: &RunReport, b: &RunReport) -> bool {
+    let cut_off = cut_off_by_time(a) && cut_off_by_time(b);
+    a.trace_digest == b.trace_digest || cut_off && a.trace.iter().zip(&b.trace).all(|(a, b)| a == b)
+}
+
+fn cut_off_by_time(report: &RunReport) -> bool {
+    matches!(report.ending, Ending::LimitExceeded { limit: LimitKind::CpuTime })
+}
+
 fn compare(id: Sha256, n: u32, runs: &Runs, row: &WitnessRow) -> CheckOutcome {
-    let Runs { fixed, moved, .. } = runs;
+    let Runs { fixed, moved, traces, .. } = runs;
     let observations: BTreeSet<Sha256> =
         fixed.iter().map(|run| Observation::of(&run.report).digest()).chain([row.observation]).collect();
-    let traces: BTreeSet<Sha256> =
-        fixed.iter().map(|run| run.report.trace_digest).chain([row.trace]).collect();
     let first = &fixed[0];
+    let cut_off = cut_off_by_time(&first.report);
+    let mut traces = traces.clone();
+    // What a clock cut off ends elsewhere each time, the recorded run's own replay included.
+    traces.extend((!cut_off).then_some(row.trace));
     let mut layout_differences = Vec::new();
     if moved.iter().any(|run| Observation::of(&run.report).digest() != row.observation) {
         layout_differences.push("observation");
     }
-    if moved.iter().any(|run| run.report.trace_digest != row.trace) {
+    if !cut_off && moved.iter().any(|run| run.report.trace_digest != row.trace) {
         layout_differences.push("trace");
     }
-    if moved.iter().any(|run| run.report.functions_executed != first.report.functions_executed) {
+    if !cut_off && moved.iter().any(|run| run.report.functions_executed != first.report.functions_executed) {
         layout_differences.push("functions");
     }
     let mut times: Vec<f64> = fixed.iter().chain(moved).map(|run| run.milliseconds).collect();
     times.sort_by(f64::total_cmp);
-    let supported =
-        fixed.iter().all(|run| !matches!(run.report.ending, assay_witness::Ending::Unsupported { .. }));
+    let supported = fixed.iter().all(|run| !matches!(run.report.ending, Ending::Unsupported { .. }));
     CheckOutcome {
         witness: id,
         replays: n,

@@ -326,7 +326,7 @@ fn hostile_bundles_are_refused_and_change_nothing() {
     attempt("script", edit("replay.sh", "set -eu", "set -eu; :"), 3);
     attempt("definition", edit("bundle.json", "\"signal\":\"SIGABRT\"", "\"signal\":\"SIGSEGV\""), 5);
     attempt("version", edit("bundle.json", "\"version\":1", "\"version\":9"), 3);
-    attempt("proof", edit("bundle.json", "\"index\":1", "\"index\":0"), 5);
+    attempt("proof", edit("bundle.json", "\"index\":", "\"index\":1"), 5);
     attempt("truncated", std::fs::read(&good).unwrap()[..5000].to_vec(), 5);
     let key = bench.ok(&["key", "show"])["key"].as_str().map(str::to_owned);
     let own = other.ok(&["key", "show"])["key"].as_str().map(str::to_owned);
