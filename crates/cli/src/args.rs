@@ -119,7 +119,7 @@ pub(crate) struct Serve {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Witness {
     /// Run a command once and keep it as a closed capsule
-    Record(Record),
+    Record(Box<Record>),
     /// Replay a witness several times and admit it if all replays agree
     Check {
         /// The witness's id, or its incident's for the newest

@@ -202,6 +202,6 @@ fn missing_file(a: &RunReport, b: &RunReport) -> Option<String> {
     if matches!(b.ending, Ending::Exited { code: 0 }) {
         return None;
     }
-    let asked = b.trace.iter().filter(absent).filter_map(path);
-    asked.filter(|path| !known.contains(path)).last()
+    let mut asked = b.trace.iter().filter(absent).filter_map(path);
+    asked.rfind(|path| !known.contains(path))
 }

@@ -11,17 +11,17 @@ use serde_json::{Value, json};
 use super::{
     draft, list, minimize, privacy, record, registry, role_and_path, text, witness_debug, witness_diff,
 };
-use crate::args::{Record, Witness};
+use crate::args::Witness;
 use crate::client::{Client, segment};
 use crate::error::{CliError, Exit, chain};
 use crate::output::{Output, milliseconds, table};
 
 pub(super) async fn run(client: &Client, command: &Witness, output: &Output) -> Result<Exit, CliError> {
     match command {
-        Witness::Record(Record { attach_core: Some(file), incident, .. }) => {
-            draft::run(file, incident, output)
-        }
-        Witness::Record(args) => record::run(client, args, output).await,
+        Witness::Record(args) => match &args.attach_core {
+            Some(file) => draft::run(file, &args.incident, output),
+            None => record::run(client, args, output).await,
+        },
         Witness::Check { witness, replays } => check(client, witness, *replays, output).await,
         Witness::Replay { witness, subject } => replay(client, witness, subject, output).await,
         Witness::Diff(args) => witness_diff::run(client, args, output).await,

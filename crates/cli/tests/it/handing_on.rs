@@ -273,6 +273,9 @@ fn archive(entries: &[(String, Vec<u8>)]) -> Vec<u8> {
     builder.into_inner().unwrap()
 }
 
+/// Names and bytes of an archive.
+type Entries = Vec<(String, Vec<u8>)>;
+
 #[test]
 fn hostile_bundles_are_refused_and_change_nothing() {
     let bench = Bench::new();
@@ -291,7 +294,7 @@ fn hostile_bundles_are_refused_and_change_nothing() {
             assert_eq!(answer.code, code, "{name} {verb}: {}", answer.json);
         }
     };
-    let changed = |change: &dyn Fn(&mut Vec<(String, Vec<u8>)>)| {
+    let changed = |change: &dyn Fn(&mut Entries)| {
         let mut all = honest.clone();
         change(&mut all);
         archive(&all)

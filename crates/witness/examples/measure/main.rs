@@ -137,8 +137,7 @@ fn two_workers(host: &Host) -> Result<Value, Failed> {
             let threads: Vec<_> = (0..workers).map(|_| scope.spawn(|| work(REPLAYS / workers))).collect();
             threads
                 .into_iter()
-                .map(|thread| thread.join().unwrap_or(Err("a worker failed".to_owned())))
-                .collect::<Result<(), String>>()
+                .try_for_each(|thread| thread.join().unwrap_or(Err("a worker failed".to_owned())))
         })
         .map_err(|error: String| error)?;
         figures.push(json!({

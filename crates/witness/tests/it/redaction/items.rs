@@ -98,6 +98,9 @@ pub fn items(half: Half, rounds: usize) -> Vec<Item> {
     all
 }
 
+/// A kind's name and what makes a value of it.
+type Maker = (&'static str, fn(&mut Random) -> String);
+
 fn positives(half: Half, round: usize, random: &mut Random, all: &mut Vec<Item>) {
     let tuning = half == Half::Tuning;
     let contexts = if tuning { TUNING } else { HELD_OUT };
@@ -105,7 +108,7 @@ fn positives(half: Half, round: usize, random: &mut Random, all: &mut Vec<Item>)
         let (kind, value) = values::token(random, which);
         all.push(place(random.word(contexts), kind, &value));
     }
-    let plain: [(&'static str, fn(&mut Random) -> String); 9] = [
+    let plain: [Maker; 9] = [
         ("payment_card", values::card),
         ("iban", values::iban),
         ("email", values::email),
