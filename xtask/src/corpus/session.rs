@@ -18,6 +18,13 @@ const NOT_AVAILABLE: &str = "not available in this build of assay";
 /// The exit code of a command that does not exist.
 const USAGE: i32 = 2;
 
+/// Whether an incident is also carried to an empty store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bundling {
+    Verified,
+    Left,
+}
+
 /// One line of the table.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Row {
@@ -60,10 +67,15 @@ impl Row {
 }
 
 /// Records, checks and replays one incident; a failure becomes the row's reason.
-pub fn run(assay: &Assay, entry: &Entry, obtained: &Obtained, replays: u32) -> Row {
+pub fn run(assay: &Assay, entry: &Entry, obtained: &Obtained, replays: u32, bundling: Bundling) -> Row {
     let started = Instant::now();
     let mut row = Row::of(entry);
-    if let Err(error) = steps(assay, entry, obtained, replays, &mut row) {
+    let done = steps(assay, entry, obtained, replays, &mut row);
+    let done = done.and_then(|()| match bundling {
+        Bundling::Verified => bundled(assay, entry, &mut row),
+        Bundling::Left => Ok(()),
+    });
+    if let Err(error) = done {
         row.reason.get_or_insert(format!("{error:#}"));
     }
     row.milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -96,6 +108,10 @@ fn steps(assay: &Assay, entry: &Entry, obtained: &Obtained, replays: u32, row: &
             Side::Fixed => row.fixed = verdict,
         }
     }
+    Ok(())
+}
+
+fn bundled(assay: &Assay, entry: &Entry, row: &mut Row) -> Result<()> {
     let carried = bundle(assay, entry)?;
     if carried != VERIFIED && carried != NOT_AVAILABLE {
         row.reason.get_or_insert(format!("bundle: {carried}"));
