@@ -133,12 +133,17 @@ impl Machine<'_> {
         let plan = self.setup.coverage.iter().find(|plan| plan.path == path);
         let range = plan.and_then(|plan| plan.traps.iter().find(|range| range.contains(&address)).cloned());
         let Some(range) = range else { return Ok(()) };
-        let bytes: Vec<u64> = range.map(|at| at.wrapping_add(bias)).collect();
-        for at in bytes {
-            if let Some(byte) = self.process(tgid).planted.remove(&at) {
-                text.write(at, &[byte]).map_err(WitnessError::sandbox("taking a breakpoint out"))?;
-            }
+        let (from, to) = (range.start.wrapping_add(bias), range.end.wrapping_add(bias));
+        let planted = &mut self.process(tgid).planted;
+        let mut rest = planted.split_off(&from);
+        planted.append(&mut rest.split_off(&to));
+        let mut bytes = vec![0; to.saturating_sub(from) as usize];
+        let failed = || WitnessError::sandbox("taking a breakpoint out");
+        text.read(from, &mut bytes).map_err(failed())?;
+        for (at, byte) in rest {
+            bytes[(at - from) as usize] = byte;
         }
+        text.write(from, &bytes).map_err(failed())?;
         Ok(())
     }
 

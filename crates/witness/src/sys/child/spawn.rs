@@ -56,12 +56,15 @@ fn raised(fd: &OwnedFd) -> io::Result<OwnedFd> {
     }
 }
 
-/// Blocks every signal in the calling thread; its children begin that way.
+/// Blocks every signal in the calling thread but the one that tells of children: its children begin that
+/// way. Each stop of a traced thread raises that one; blocked here, it would be handed to some other thread
+/// of this process, which would wake for nothing at every event.
 pub(crate) fn block_signals() {
     // SAFETY: the set is live; nothing else is touched.
     unsafe {
         let mut all: libc::sigset_t = std::mem::zeroed();
         libc::sigfillset(&raw mut all);
+        libc::sigdelset(&raw mut all, libc::SIGCHLD);
         libc::pthread_sigmask(libc::SIG_BLOCK, &raw const all, std::ptr::null_mut());
     }
 }
