@@ -141,7 +141,7 @@ fn positives(half: Half, round: usize, random: &mut Random, all: &mut Vec<Item>)
         &["File \"/home/{}/src/app.py\", line 3", "C:\\Users\\{}\\Desktop\\a.txt", "HOME=/home/{}\n"]
     } else {
         &[
-            "at /Users/{}/work/x.rs:12:3",
+            "at /Users/{}/src/x.rs:12:3",
             "\"path\":\"C:\\\\Users\\\\{}\\\\AppData\"",
             "open('/home/{}/.ssh/config')",
             "file:///home/{}/a",
@@ -287,7 +287,7 @@ fn ordinary(half: Half, random: &mut Random) -> String {
         "git@github.com:stella-ops/assay.git",
         "listening on 0.0.0.0:8080",
         "File \"/usr/lib/python3.11/json/decoder.py\", line 337",
-        "/home/runner/work/repo",
+        "/home/runner/build/repo",
         "AKIAIOSFODNN7EXAMPLE",
         "ff:ff:ff:ff:ff:ff",
         "2001:db8::1",
