@@ -135,12 +135,12 @@ impl Machine<'_> {
         let Some(range) = range else { return Ok(()) };
         let (from, to) = (range.start.wrapping_add(bias), range.end.wrapping_add(bias));
         let planted = &mut self.process(tgid).planted;
-        let mut rest = planted.split_off(&from);
-        planted.append(&mut rest.split_off(&to));
+        let own: Vec<(u64, u8)> = planted.range(from..to).map(|(at, byte)| (*at, *byte)).collect();
+        own.iter().for_each(|(at, _)| drop(planted.remove(at)));
         let mut bytes = vec![0; to.saturating_sub(from) as usize];
         let failed = || WitnessError::sandbox("taking a breakpoint out");
         text.read(from, &mut bytes).map_err(failed())?;
-        for (at, byte) in rest {
+        for (at, byte) in own {
             bytes[(at - from) as usize] = byte;
         }
         text.write(from, &bytes).map_err(failed())?;
