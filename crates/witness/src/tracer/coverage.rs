@@ -136,7 +136,9 @@ impl Machine<'_> {
         let (from, to) = (range.start.wrapping_add(bias), range.end.wrapping_add(bias));
         let planted = &mut self.process(tgid).planted;
         let own: Vec<(u64, u8)> = planted.range(from..to).map(|(at, byte)| (*at, *byte)).collect();
-        own.iter().for_each(|(at, _)| drop(planted.remove(at)));
+        for (at, _) in &own {
+            planted.remove(at);
+        }
         let mut bytes = vec![0; to.saturating_sub(from) as usize];
         let failed = || WitnessError::sandbox("taking a breakpoint out");
         text.read(from, &mut bytes).map_err(failed())?;
