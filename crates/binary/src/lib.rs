@@ -17,6 +17,7 @@ mod image;
 pub mod limits;
 mod loader;
 mod lsda;
+mod module;
 mod relocation;
 mod symbol;
 mod toolchain;
@@ -28,6 +29,10 @@ pub use error::BinaryError;
 pub use image::{Arch, Format, Image, Section, SectionKind, Segment};
 pub use loader::{Import, Loader, Relro, Tls};
 pub use lsda::{Action, CallSite, Lsda, TypeReference};
+pub use module::{
+    Architecture, BytecodeInstruction, BytecodeOperand, DataSymbol, Function, FunctionEvidence, Method,
+    Module, ModuleFormat, ModuleImport, Region, Slot, SlotTarget,
+};
 pub use relocation::{Relocation, RelocationKind};
 pub use symbol::{DynamicSymbol, Symbol, SymbolBinding, SymbolKind};
 pub use toolchain::{Toolchain, ToolchainEvidence};
