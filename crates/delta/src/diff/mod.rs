@@ -1,0 +1,138 @@
+//! What differs between two artifacts, for people: matched, judged by hash, said in words.
+
+mod changes;
+mod correspond;
+mod explain;
+mod figures;
+mod matching;
+mod names;
+mod objects;
+mod similarity;
+
+use assay_binary::Address;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::index::Index;
+use crate::lift::SOURCE_POSITIONS;
+
+pub use explain::{Explanation, Row, explain};
+
+/// One function or object in a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FunctionEntry {
+    /// Its name.
+    pub name: String,
+    /// Where it is in A, if it is there.
+    pub address_a: Option<Address>,
+    /// Where it is in B, if it is there.
+    pub address_b: Option<Address>,
+    /// Why it is in this list.
+    pub why: String,
+    /// What differs, in words; only where the two files were at hand.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub details: Vec<String>,
+}
+
+/// What happened to the functions.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FunctionChanges {
+    /// How many are the same in both under one name; the moved and the affected are among them.
+    pub unchanged: u64,
+    /// Those whose own body differs in meaning.
+    pub changed: Vec<FunctionEntry>,
+    /// Those whose body is the same, but that reach something changed.
+    pub affected: Vec<FunctionEntry>,
+    /// Those only in B.
+    pub added: Vec<FunctionEntry>,
+    /// Those only in A.
+    pub removed: Vec<FunctionEntry>,
+    /// Those unchanged, but in another order among the others.
+    pub moved: Vec<FunctionEntry>,
+    /// Those whose body is the same under another name.
+    pub renamed: Vec<FunctionEntry>,
+}
+
+/// What happened to the named data objects.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DataChanges {
+    /// Those whose initial contents differ.
+    pub changed: Vec<FunctionEntry>,
+    /// Those only in B.
+    pub added: Vec<FunctionEntry>,
+    /// Those only in A.
+    pub removed: Vec<FunctionEntry>,
+}
+
+/// The difference between two artifacts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Delta {
+    /// The functions.
+    pub functions: FunctionChanges,
+    /// The named data.
+    pub data: DataChanges,
+    /// The noise that was set aside.
+    pub ignored: Vec<String>,
+    /// Bits per changed instruction.
+    ///
+    /// An instruction of a changed function in B counts as changed where A's version of that
+    /// function does not have it (as a multiset). It carries -log2 of its share among all
+    /// instructions of B, operands resolved: a rare one says more than a common one. The figure is
+    /// the mean; without a changed instruction it is 0.
+    pub delta_information: f64,
+    /// Uncertainty, in bits, that a function changed in meaning, weighted by instructions.
+    ///
+    /// An exact match is certain and contributes 0. Of a function whose exact hash differs this tier
+    /// cannot say whether its meaning does, and it has no calibrated probability to say it with: it
+    /// contributes the maximum of 1 bit. So the figure is the share of B's instructions that stand in
+    /// changed functions.
+    pub delta_entropy: f64,
+}
+
+/// What the hashes leave out.
+const ALWAYS_IGNORED: [&str; 7] = [
+    "addresses and displacements",
+    "alignment and padding",
+    "encodings and branch lengths",
+    "link order",
+    "numbers of local statics and promoted symbols, hashes in mangled names",
+    "layout of PLT, GOT and jump tables",
+    "relocation choices",
+];
+
+/// Compares two indexes.
+///
+/// Functions are matched with and without names. A pair is unchanged where the instructions are equal
+/// at T1, build noise set aside, and what they refer to corresponds under the matching.
+pub fn diff(a: &Index, b: &Index) -> Delta {
+    let matching = matching::functions(a, b);
+    let objects = objects::Objects::of(a, b);
+    let correspondence = correspond::Correspondence::of(a, b, &matching, &objects);
+    let changes = changes::Changes::of(a, b, &matching, &objects, &correspondence);
+    let (delta_information, delta_entropy) = figures::figures(a, b, &changes.changed_pairs());
+    let mut ignored: Vec<String> = ALWAYS_IGNORED.map(str::to_owned).to_vec();
+    if a.about.debug_id != b.about.debug_id {
+        ignored.push("build id".to_owned());
+    }
+    if changes.noisy > 0 {
+        ignored.push(format!("{SOURCE_POSITIONS} ({} functions)", changes.noisy));
+    }
+    Delta {
+        functions: changes.functions(),
+        data: changes.data(),
+        ignored,
+        delta_information,
+        delta_entropy,
+    }
+}
+
+/// Compares two files: [`diff`] of their indexes, and for each changed function what differs in words.
+///
+/// # Errors
+/// [`DeltaError`](crate::DeltaError) where a reader refuses one of the files.
+pub fn diff_files(a: &[u8], b: &[u8]) -> Result<Delta, crate::DeltaError> {
+    let (index_a, index_b) = (Index::build(a)?, Index::build(b)?);
+    let mut delta = diff(&index_a, &index_b);
+    explain::details(a, b, &mut delta)?;
+    Ok(delta)
+}

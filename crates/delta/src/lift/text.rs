@@ -1,0 +1,190 @@
+//! Instructions as a person reads them.
+
+use assay_binary::{Architecture, BytecodeOperand, Method, Module};
+
+use super::code::{Flow, Instruction, Reference};
+use super::function::Body;
+use super::hash::hash;
+use super::world::{Target, World};
+
+/// One instruction of a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Line {
+    pub address: u64,
+    /// Two lines of two listings that have one shape are the same instruction, numbers and names
+    /// included.
+    pub shape: u64,
+    pub text: String,
+    /// What it calls, by name.
+    pub call: Option<String>,
+    /// The text it names.
+    pub literal: Option<String>,
+    /// The numbers it has.
+    pub numbers: Vec<i64>,
+    /// Whether it is a conditional branch.
+    pub branch: bool,
+}
+
+/// The listing of one function.
+pub(crate) fn lines(world: &World<'_, '_>, function: u32) -> Vec<Line> {
+    let body = Body::of(world, function);
+    body.code.iter().map(|instruction| line(world, &body, instruction)).collect()
+}
+
+fn line(world: &World<'_, '_>, body: &Body, instruction: &Instruction) -> Line {
+    let operation = disassembled(world, instruction);
+    let (words, call, literal) = referred(world, body, instruction);
+    let text = match &words {
+        Some(words) if matches!(instruction.reference, Some(Reference::Branch(_))) => {
+            format!("{} {words}", operation.split_whitespace().next().unwrap_or_default())
+        }
+        Some(words) => format!("{operation}  ; {words}"),
+        None => operation,
+    };
+    let mut shape = instruction.exact.bytes().to_vec();
+    shape.extend_from_slice(words.unwrap_or_default().as_bytes());
+    Line {
+        address: instruction.address,
+        shape: hash(&shape),
+        text,
+        call: call.filter(|_| matches!(instruction.flow, Flow::Call | Flow::ComputedCall | Flow::Jump)),
+        literal,
+        numbers: numbers(instruction),
+        branch: instruction.flow == Flow::Conditional,
+    }
+}
+
+fn numbers(instruction: &Instruction) -> Vec<i64> {
+    use super::code::{Effect, Operand};
+    let of = |operand: &Operand| match operand {
+        Operand::Number(number) => Some(*number),
+        _ => None,
+    };
+    match &instruction.effect {
+        Effect::Set { from, .. } | Effect::Compare { from, .. } | Effect::CompareAndBranch { from, .. } => {
+            from.iter().filter_map(of).collect()
+        }
+        Effect::Push(operand) => of(operand).into_iter().collect(),
+        _ => Vec::new(),
+    }
+}
+
+type Words = (Option<String>, Option<String>, Option<String>);
+
+/// What the address it names is called: words, a callee, a text.
+fn referred(world: &World<'_, '_>, body: &Body, instruction: &Instruction) -> Words {
+    let Some(target) = super::function::named_address(instruction) else { return (None, None, None) };
+    let module = world.module;
+    let import = world.import_in_code(target).map(|(import, _)| import).or_else(|| module.stub_at(target));
+    let through = module.slot_at(target).and_then(|slot| match &slot.target {
+        assay_binary::SlotTarget::Import(import, _) => Some(import),
+        _ => None,
+    });
+    if let Some(import) = import.or(through) {
+        return (Some(import.name.clone()), Some(import.name.clone()), None);
+    }
+    if let Some(number) = body.number_at(target) {
+        return (Some(format!("@{number}")), None, None);
+    }
+    if let Some(number) = world.function_at(target) {
+        let name = function_name(module, number);
+        return (Some(name.clone()), Some(name), None);
+    }
+    if let Some(text) = c_string(module, target) {
+        return (Some(format!("{text:?}")), None, Some(text));
+    }
+    let named = world.name(target, None);
+    let object = named.targets.iter().find_map(|target| match target {
+        Target::Object(number) => module.objects.get(*number as usize).map(|object| object.name.clone()),
+        _ => None,
+    });
+    let section = module.region_at(target).map_or("nowhere".to_owned(), |region| format!("({})", region.name));
+    (Some(object.unwrap_or(section)), None, None)
+}
+
+fn function_name(module: &Module<'_>, number: u32) -> String {
+    let function = &module.functions[number as usize];
+    function.names.first().cloned().unwrap_or_else(|| format!("sub_{:x}", function.address.0))
+}
+
+const MAX_SHOWN: u64 = 80;
+
+fn c_string(module: &Module<'_>, address: u64) -> Option<String> {
+    let region = module.region_at(address).filter(|region| !region.writable)?;
+    let length = (region.address.0 + region.bytes.len() as u64).checked_sub(address)?.min(MAX_SHOWN);
+    let bytes = module.bytes(address, length)?;
+    let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
+    let text = std::str::from_utf8(&bytes[..end]).ok()?;
+    (text.len() >= 2 && !text.chars().any(|c| c.is_control() && !c.is_whitespace())).then(|| text.to_owned())
+}
+
+fn disassembled(world: &World<'_, '_>, instruction: &Instruction) -> String {
+    let module = world.module;
+    let Some(bytes) = module.bytes(instruction.address, u64::from(instruction.length)) else {
+        return "(not in the file)".to_owned();
+    };
+    match (&module.architecture, bytes) {
+        (Architecture::Aarch64, &[a, b, c, d]) => {
+            let word = u32::from_le_bytes([a, b, c, d]);
+            let decoded = disarm64::decoder_full::decode(word);
+            let text = decoded.map_or_else(|| format!(".inst {word:#010x}"), |decoded| decoded.to_string());
+            text.split_whitespace().collect::<Vec<_>>().join(" ")
+        }
+        (architecture, bytes) => {
+            let bits = if *architecture == Architecture::X86 { 32 } else { 64 };
+            x86(bytes, bits, instruction.address)
+        }
+    }
+}
+
+fn x86(bytes: &[u8], bits: u32, address: u64) -> String {
+    let mut decoder = iced_x86::Decoder::with_ip(bits, bytes, address, iced_x86::DecoderOptions::NONE);
+    let mut text = String::new();
+    iced_x86::FastFormatter::new().format(&decoder.decode(), &mut text);
+    text
+}
+
+/// The listing of a method of bytecode.
+pub(crate) fn bytecode(module: &Module<'_>, method: &Method) -> Vec<Line> {
+    let line = |instruction: &assay_binary::BytecodeInstruction| {
+        let mut text = instruction.operation.to_owned();
+        let (mut call, mut literal, mut numbers) = (None, None, Vec::new());
+        for operand in &instruction.operands {
+            let words = match operand {
+                BytecodeOperand::Number(number) => {
+                    numbers.push(*number);
+                    number.to_string()
+                }
+                BytecodeOperand::Text(bytes) => {
+                    let shown = String::from_utf8_lossy(bytes).into_owned();
+                    let words = format!("{shown:?}");
+                    literal = Some(shown);
+                    words
+                }
+                BytecodeOperand::Member(name) => {
+                    call = Some(name.clone());
+                    name.clone()
+                }
+                BytecodeOperand::Method(number) => {
+                    let name = module.methods.get(*number as usize).map(|method| method.name.clone());
+                    call.clone_from(&name);
+                    name.unwrap_or_default()
+                }
+                BytecodeOperand::Here(number) => format!("@{number}"),
+            };
+            text.push(' ');
+            text.push_str(&words);
+        }
+        let is_call = ["invoke", "call", "newobj"].iter().any(|start| instruction.operation.starts_with(start));
+        Line {
+            address: method.address.0 + u64::from(instruction.offset),
+            shape: hash(text.as_bytes()),
+            text,
+            call: call.filter(|_| is_call),
+            literal,
+            numbers,
+            branch: instruction.operation.starts_with("if") || instruction.operation.starts_with("br_if"),
+        }
+    };
+    method.instructions.iter().map(line).collect()
+}
