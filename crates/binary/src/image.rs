@@ -284,7 +284,7 @@ impl<'data> Image<'data> {
 }
 
 /// Names the format by its magic.
-fn recognise(data: &[u8]) -> Option<&'static str> {
+pub(crate) fn recognise(data: &[u8]) -> Option<&'static str> {
     let magic: [u8; 4] = data.get(..4)?.try_into().ok()?;
     match magic {
         [0x7f, b'E', b'L', b'F'] => Some("ELF"),

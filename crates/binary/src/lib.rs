@@ -10,6 +10,7 @@
 //!   memory, and are refused where they contradict the segments.
 //! - Names are as the file spells them; demangling is done elsewhere.
 
+mod bytes;
 mod codemap;
 mod elf;
 mod error;
@@ -18,6 +19,7 @@ pub mod limits;
 mod loader;
 mod lsda;
 mod module;
+mod native;
 mod relocation;
 mod symbol;
 mod toolchain;

@@ -11,7 +11,8 @@ use std::borrow::Cow;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Address, DebugId, SectionKind, Toolchain};
+use crate::image::recognise;
+use crate::{Address, BinaryError, DebugId, SectionKind, Toolchain, limits, native};
 
 /// The container formats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -245,6 +246,20 @@ pub struct Module<'data> {
 }
 
 impl<'data> Module<'data> {
+    /// Reads one module.
+    ///
+    /// # Errors
+    /// [`BinaryError`]: an unknown format, a container of several modules, a contradiction that leaves
+    /// nothing to read, or a count past its bound. Smaller damage is a warning.
+    pub fn parse(data: &'data [u8]) -> Result<Self, BinaryError> {
+        BinaryError::bound("file size", data.len(), limits::MAX_FILE_BYTES)?;
+        match recognise(data) {
+            Some("ELF") => native::elf::read(data),
+            Some(format) => Err(BinaryError::UnsupportedFormat { format }),
+            None => Err(BinaryError::UnknownFormat),
+        }
+    }
+
     /// The region that holds `address`.
     pub fn region_at(&self, address: u64) -> Option<&Region<'data>> {
         let after = self.regions.partition_point(|region| region.address.0 <= address);

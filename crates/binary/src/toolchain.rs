@@ -1,6 +1,6 @@
 //! Which compiler made a binary, and how that is known.
 
-use gimli::{EndianSlice, LittleEndian, SectionId};
+use gimli::{EndianSlice, RunTimeEndian, SectionId};
 use serde::{Deserialize, Serialize};
 
 use crate::{Image, limits};
@@ -34,11 +34,20 @@ const MAX_COMMENT_BYTES: usize = 1 << 16;
 const MAX_VERSION_CHARS: usize = 200;
 
 pub(crate) fn identify(image: &Image<'_>) -> Option<Toolchain> {
-    from_comment(image).or_else(|| from_dwarf(image))
+    let section =
+        |name: &str| image.section(name).map(|section| image.section_bytes(section)).unwrap_or_default();
+    identify_sections(&section, true)
 }
 
-fn from_comment(image: &Image<'_>) -> Option<Toolchain> {
-    let bytes = image.section_bytes(image.section(".comment")?);
+/// Identifies by what the sections of those names hold; a section that is not there is empty.
+pub(crate) fn identify_sections<'data>(
+    section: &dyn Fn(&str) -> &'data [u8],
+    little: bool,
+) -> Option<Toolchain> {
+    from_comment(section(".comment")).or_else(|| from_dwarf(section, little))
+}
+
+fn from_comment(bytes: &[u8]) -> Option<Toolchain> {
     let bytes = bytes.get(..bytes.len().min(MAX_COMMENT_BYTES))?;
     let texts = bytes.split(|&byte| byte == 0).map(String::from_utf8_lossy);
     pick(texts.filter_map(|text| recognise(&text, ToolchainEvidence::Comment)).collect())
@@ -80,11 +89,9 @@ fn rustc_version(rest: &str) -> &str {
     }
 }
 
-fn from_dwarf(image: &Image<'_>) -> Option<Toolchain> {
-    let load = |id: SectionId| {
-        let bytes = image.section(id.name()).map(|section| image.section_bytes(section)).unwrap_or_default();
-        Ok::<_, gimli::Error>(EndianSlice::new(bytes, LittleEndian))
-    };
+fn from_dwarf<'data>(section: &dyn Fn(&str) -> &'data [u8], little: bool) -> Option<Toolchain> {
+    let endian = if little { RunTimeEndian::Little } else { RunTimeEndian::Big };
+    let load = |id: SectionId| Ok::<_, gimli::Error>(EndianSlice::new(section(id.name()), endian));
     let dwarf = gimli::Dwarf::load(load).ok()?;
     let mut units = dwarf.units();
     let mut found = Vec::new();
@@ -97,7 +104,7 @@ fn from_dwarf(image: &Image<'_>) -> Option<Toolchain> {
     pick(found)
 }
 
-type Slice<'data> = EndianSlice<'data, LittleEndian>;
+type Slice<'data> = EndianSlice<'data, RunTimeEndian>;
 
 fn producer(dwarf: &gimli::Dwarf<Slice<'_>>, header: gimli::UnitHeader<Slice<'_>>) -> Option<String> {
     let unit = dwarf.unit(header).ok()?;

@@ -8,7 +8,7 @@ use object::LittleEndian as LE;
 use object::elf::{self, FileHeader64};
 use object::read::elf::{FileHeader as _, ProgramHeader as _, SectionTable};
 
-pub(crate) use symbols::symbol_at;
+pub(crate) use symbols::{NameBudget, symbol_at};
 
 use crate::{Address, Arch, BinaryError, DebugId, Format, Image, Unwind, limits, toolchain};
 

@@ -1,0 +1,316 @@
+//! From seeds to functions: starts brought together, ends found, what is left over accounted for.
+
+use std::collections::{HashMap, HashSet};
+
+use super::{Seed, sweep};
+use crate::{Address, Function, FunctionEvidence, Module, SectionKind};
+
+/// Most names kept for one address.
+const MAX_ALIASES: usize = 256;
+/// Call targets are looked for where more than one byte in so many is in no function of known size.
+const UNCLAIMED_SHARE: u64 = 256;
+/// Targets found in a gap change what the next sweep reads there; it settles at once in real code.
+const MAX_SWEEPS: usize = 3;
+/// Most functions of one name that are asked whether a split-off part is theirs.
+const MAX_PARENTS: usize = 64;
+
+/// One start with all that is known of it.
+struct Start {
+    address: u64,
+    /// Zero until the end is found.
+    size: u64,
+    /// Whether the size is the file's own word.
+    sized: bool,
+    names: Vec<String>,
+    evidence: FunctionEvidence,
+}
+
+/// Makes `module.functions`, `gaps`, `overlaps` and `padding` from seeds in any order; regions, slots
+/// and stubs must be complete and sorted.
+pub(crate) fn delimit(module: &mut Module<'_>, seeds: Vec<Seed>) {
+    let mut starts = starts(module, seeds);
+    find_ends(module, &mut starts);
+    for _ in 0..MAX_SWEEPS {
+        if !has_unclaimed(module, &starts) || !add_call_targets(module, &mut starts) {
+            break;
+        }
+        find_ends(module, &mut starts);
+    }
+    account(module, &starts);
+    module.functions = join_fragments(module, starts);
+}
+
+fn code_end(module: &Module<'_>, address: u64) -> Option<u64> {
+    let region = module.region_at(address)?;
+    (region.kind == SectionKind::Code).then(|| region.end())
+}
+
+fn starts(module: &Module<'_>, mut seeds: Vec<Seed>) -> Vec<Start> {
+    seeds.retain(|seed| code_end(module, seed.address).is_some() && module.stub_at(seed.address).is_none());
+    seeds.sort_by(|a, b| {
+        (a.address, a.name.is_none(), a.rank, &a.name).cmp(&(b.address, b.name.is_none(), b.rank, &b.name))
+    });
+    let mut starts: Vec<Start> = Vec::new();
+    for seed in seeds {
+        match starts.last_mut().filter(|start| start.address == seed.address) {
+            Some(start) => add(start, seed),
+            None => starts.push(Start {
+                address: seed.address,
+                size: seed.size,
+                sized: seed.size > 0,
+                names: seed.name.into_iter().collect(),
+                evidence: seed.evidence,
+            }),
+        }
+    }
+    drop_interior(starts)
+}
+
+/// The better evidence gives the size; equal evidence the larger one.
+fn add(start: &mut Start, seed: Seed) {
+    if seed.size > 0 {
+        if !start.sized || seed.evidence < start.evidence {
+            start.size = seed.size;
+        } else if seed.evidence == start.evidence {
+            start.size = start.size.max(seed.size);
+        }
+        start.sized = true;
+    }
+    start.evidence = start.evidence.min(seed.evidence);
+    if let Some(name) = seed.name.filter(|name| !start.names.contains(name))
+        && start.names.len() < MAX_ALIASES
+    {
+        start.names.push(name);
+    }
+}
+
+/// A start without a name inside a better known function is a part of that one (a landing, a second
+/// frame description), not a function.
+fn drop_interior(starts: Vec<Start>) -> Vec<Start> {
+    let mut kept: Vec<Start> = Vec::with_capacity(starts.len());
+    let mut known_end = 0;
+    let mut known = FunctionEvidence::Format;
+    for start in starts {
+        let inside = start.address < known_end;
+        if inside && start.names.is_empty() && known <= start.evidence {
+            continue;
+        }
+        let end = start.address.saturating_add(start.size);
+        if start.sized && end > known_end {
+            (known_end, known) = (end, start.evidence);
+        }
+        kept.push(start);
+    }
+    kept
+}
+
+/// Sizes are cut to the region, and found where the file does not say them.
+fn find_ends(module: &Module<'_>, starts: &mut [Start]) {
+    let mut next = u64::MAX;
+    let mut next_named = u64::MAX;
+    let mut open_ends: Vec<(u64, u64)> = Vec::new();
+    for start in starts.iter_mut().rev() {
+        let end = code_end(module, start.address).unwrap_or(start.address);
+        if start.sized {
+            // A frame description without a symbol may span several functions that have one.
+            let cut = if start.names.is_empty() { end.min(next_named) } else { end };
+            start.size = start.size.min(cut - start.address);
+        } else {
+            open_ends.push((start.address, end.min(next).min(next_stub(module, start.address))));
+            start.size = 0;
+        }
+        next = start.address;
+        if !start.names.is_empty() {
+            next_named = start.address;
+        }
+    }
+    open_ends.reverse();
+    let mut open = open_ends.into_iter();
+    let mut claimed_to = 0;
+    for start in starts.iter_mut() {
+        if !start.sized {
+            let (_, limit) = open.next().expect("one entry for each start without a size");
+            let inside = start.address < claimed_to;
+            let limit = if inside { limit.max(claimed_to) } else { limit };
+            start.size = length_without_filling(module, start.address, limit);
+        } else {
+            claimed_to = claimed_to.max(start.address.saturating_add(start.size));
+        }
+    }
+}
+
+fn next_stub(module: &Module<'_>, address: u64) -> u64 {
+    let after = module.stubs.partition_point(|(start, ..)| start.0 <= address);
+    module.stubs.get(after).map_or(u64::MAX, |(start, ..)| start.0)
+}
+
+fn length_without_filling(module: &Module<'_>, start: u64, limit: u64) -> u64 {
+    let bytes = module.bytes(start, limit.saturating_sub(start)).unwrap_or_default();
+    sweep::filling(&module.architecture, bytes, start).1 as u64
+}
+
+fn code_size(module: &Module<'_>) -> u64 {
+    module.regions.iter().filter(|r| r.kind == SectionKind::Code).map(|r| r.size).sum()
+}
+
+fn has_unclaimed(module: &Module<'_>, starts: &[Start]) -> bool {
+    let claimed: u64 = starts.iter().filter(|start| start.sized).map(|start| start.size).sum();
+    let stubs: u64 = module.stubs.iter().map(|(_, size, _)| size).sum();
+    let code = code_size(module);
+    code.saturating_sub(claimed.saturating_add(stubs)) > code / UNCLAIMED_SHARE
+}
+
+/// Adds what direct calls lead to, where no function of known size lies; says whether anything was.
+fn add_call_targets(module: &Module<'_>, starts: &mut Vec<Start>) -> bool {
+    let mut targets = Vec::new();
+    for (start, size) in sweep_ranges(module, starts) {
+        let bytes = module.bytes(start, size).unwrap_or_default();
+        sweep::call_targets(&module.architecture, bytes, start, &mut targets);
+    }
+    targets.sort_unstable();
+    targets.dedup();
+    let mut claimed_to = 0;
+    let mut ends = Vec::with_capacity(starts.len());
+    for start in starts.iter() {
+        if start.sized {
+            claimed_to = start.address.saturating_add(start.size).max(claimed_to);
+        }
+        ends.push(claimed_to);
+    }
+    let is_new = |target: &u64| {
+        let after = starts.partition_point(|start| start.address <= *target);
+        let before = after.checked_sub(1);
+        let known = before.is_some_and(|at| starts[at].address == *target || *target < ends[at]);
+        !known && code_end(module, *target).is_some() && module.stub_at(*target).is_none()
+    };
+    let found: Vec<Start> = targets.into_iter().filter(is_new).map(called).collect();
+    let any = !found.is_empty();
+    starts.extend(found);
+    starts.sort_by_key(|start| start.address);
+    any
+}
+
+fn called(address: u64) -> Start {
+    Start { address, size: 0, sized: false, names: Vec::new(), evidence: FunctionEvidence::CallTarget }
+}
+
+/// Every code region, divided where functions start, so that a sweep begins on an instruction.
+fn sweep_ranges(module: &Module<'_>, starts: &[Start]) -> Vec<(u64, u64)> {
+    let mut ranges = Vec::new();
+    for region in module.regions.iter().filter(|region| region.kind == SectionKind::Code) {
+        let from = starts.partition_point(|start| start.address < region.address.0);
+        let to = starts.partition_point(|start| start.address < region.end());
+        let mut at = region.address.0;
+        for start in &starts[from..to] {
+            ranges.push((at, start.address - at));
+            at = start.address;
+        }
+        ranges.push((at, region.end() - at));
+    }
+    ranges.retain(|(_, size)| *size > 0);
+    ranges
+}
+
+/// Gaps, overlaps and padding.
+fn account(module: &mut Module<'_>, starts: &[Start]) {
+    let mut claims: Vec<(u64, u64)> =
+        starts.iter().map(|start| (start.address, start.address.saturating_add(start.size))).collect();
+    claims.extend(module.stubs.iter().map(|(start, size, _)| (start.0, start.0.saturating_add(*size))));
+    claims.retain(|(start, end)| start < end);
+    claims.sort_unstable();
+    let mut overlaps: Vec<(u64, u64)> = Vec::new();
+    let mut free = Vec::new();
+    for region in module.regions.iter().filter(|region| region.kind == SectionKind::Code) {
+        let from = claims.partition_point(|claim| claim.0 < region.address.0);
+        let to = claims.partition_point(|claim| claim.0 < region.end());
+        let mut at = region.address.0;
+        for &(start, end) in &claims[from..to] {
+            if start < at {
+                push_overlap(&mut overlaps, start, end.min(at));
+            } else if start > at {
+                free.push((at, start));
+            }
+            at = at.max(end);
+        }
+        if at < region.end() {
+            free.push((at, region.end()));
+        }
+    }
+    module.overlaps = overlaps.into_iter().map(|(start, end)| (Address(start), end - start)).collect();
+    for (start, end) in free {
+        let bytes = module.bytes(start, end - start).unwrap_or_default();
+        let (leading, last) = sweep::filling(&module.architecture, bytes, start);
+        let body = last.saturating_sub(leading) as u64;
+        if body > 0 {
+            module.gaps.push((Address(start + leading as u64), body));
+        }
+        module.padding += end - start - body;
+    }
+}
+
+fn push_overlap(overlaps: &mut Vec<(u64, u64)>, start: u64, end: u64) {
+    match overlaps.last_mut().filter(|last| start <= last.1) {
+        Some(last) => last.1 = last.1.max(end),
+        None => overlaps.push((start, end)),
+    }
+}
+
+/// The function that a split-off part belongs to by its name: GCC's `.cold` and `.cold.1`, LLVM's
+/// `.cold.1`. A `.part.0` is called, by others than its parent too, and stays a function.
+fn parent_name(name: &str) -> Option<&str> {
+    let (parent, rest) = name.rsplit_once(".cold")?;
+    let numbered = rest.strip_prefix('.').is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_digit()));
+    (!parent.is_empty() && (rest.is_empty() || numbered)).then_some(parent)
+}
+
+fn join_fragments(module: &Module<'_>, starts: Vec<Start>) -> Vec<Function> {
+    let mut functions: Vec<Function> = Vec::with_capacity(starts.len());
+    let mut fragments = Vec::new();
+    for start in starts {
+        let is_fragment = start.names.first().is_some_and(|name| parent_name(name).is_some());
+        let function = Function {
+            names: start.names,
+            address: Address(start.address),
+            ranges: vec![(Address(start.address), start.size)],
+            evidence: start.evidence,
+        };
+        if is_fragment { fragments.push(function) } else { functions.push(function) }
+    }
+    let wanted: HashSet<&str> = fragments.iter().filter_map(|f| parent_name(f.names.first()?)).collect();
+    let mut by_name: HashMap<String, Vec<usize>> = HashMap::new();
+    for (index, function) in functions.iter().enumerate() {
+        for name in function.names.iter().filter(|name| wanted.contains(name.as_str())) {
+            by_name.entry(name.clone()).or_default().push(index);
+        }
+    }
+    for fragment in fragments {
+        match parent_of(module, &fragment, &by_name, &functions) {
+            Some(parent) => functions[parent].ranges.extend(fragment.ranges),
+            None => functions.push(fragment),
+        }
+    }
+    functions.sort_by_key(|function| function.address);
+    functions
+}
+
+/// Where several functions have the parent's name (static ones of several sources), the one that jumps
+/// into the part is its parent.
+fn parent_of(
+    module: &Module<'_>,
+    fragment: &Function,
+    by_name: &HashMap<String, Vec<usize>>,
+    functions: &[Function],
+) -> Option<usize> {
+    let candidates = by_name.get(parent_name(fragment.names.first()?)?)?;
+    if let [only] = candidates.as_slice() {
+        return Some(*only);
+    }
+    let &(start, size) = fragment.ranges.first()?;
+    let jumps_in = |index: &&usize| {
+        let (from, length) = functions[**index].ranges[0];
+        let code = module.bytes(from.0, length).unwrap_or_default();
+        let targets = sweep::jump_targets(&module.architecture, code, from.0);
+        targets.iter().any(|target| (start.0..start.0 + size).contains(target))
+    };
+    candidates.iter().take(MAX_PARENTS).find(jumps_in).copied()
+}
