@@ -172,7 +172,7 @@ fn by_order(a: &Index, b: &Index, similarity: &Similarity, matching: &mut Matchi
 }
 
 /// Most functions between two neighbours that are looked at.
-const MAX_BETWEEN: u32 = 64;
+const MAX_BETWEEN: u32 = 4096;
 
 type Ranges = (std::ops::Range<u32>, std::ops::Range<u32>);
 

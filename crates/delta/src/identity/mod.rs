@@ -3,10 +3,10 @@
 
 mod instruction;
 
-use assay_binary::{Address, Image, Relocation, RelocationKind, SymbolKind, UnitKind};
+use assay_binary::{Image, Relocation, RelocationKind, SymbolKind, UnitKind};
 use assay_evidence::{Sha256, Sha256Stream};
 
-use crate::limits::{MAX_CONSTANT_BYTES, MAX_POINTER_DEPTH};
+use crate::limits::MAX_CONSTANT_BYTES;
 use crate::program::{Program, stable_name};
 
 const SLOT: u64 = 8;

@@ -175,13 +175,6 @@ pub(crate) struct Instruction {
     pub padding: bool,
 }
 
-impl Instruction {
-    /// The first address past it.
-    pub fn end(&self) -> u64 {
-        self.address + u64::from(self.length)
-    }
-}
-
 /// What the calling convention says, as far as the sketch cares.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Convention {
