@@ -34,7 +34,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("unchanged {}, [changed, affected, added, removed, moved, renamed] {counts:?}", f.unchanged);
     println!("data: {} changed, {} added", delta.data.changed.len(), delta.data.added.len());
     println!("information {:.2} bits, entropy {:.4}", delta.delta_information, delta.delta_entropy);
-    for entry in f.changed.iter().take(20) {
+    for entry in f.changed.iter().take(400) {
         println!("  {} {} {}: {}", entry.name, word(entry.address_a), word(entry.address_b), entry.why);
     }
     for (what, list) in [("added", &f.added), ("removed", &f.removed)] {

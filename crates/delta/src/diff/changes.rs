@@ -21,7 +21,7 @@ pub(super) struct Changes<'d> {
     objects_changed: Vec<(usize, usize, String)>,
     objects_removed: Vec<usize>,
     objects_added: Vec<usize>,
-    /// Functions that are the same only because build noise was set aside.
+    /// Functions and objects that are the same only because build noise was set aside.
     pub noisy: usize,
 }
 
@@ -58,8 +58,9 @@ impl<'d> Changes<'d> {
         }
         for (x, y) in objects.to_b.iter().enumerate().filter_map(|(x, y)| Some((x, (*y)? as usize))) {
             let (before, after) = (a.object(x), b.object(y));
-            if let Some(words) = object_difference(before, after, correspondence) {
-                changes.objects_changed.push((x, y, words));
+            match object_difference(before, after, correspondence) {
+                Some(words) => changes.objects_changed.push((x, y, words)),
+                None => changes.noisy += usize::from(before.exact() != after.exact()),
             }
         }
         changes

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use fnv::FnvHashMap;
+
 use crate::index::Index;
 
 /// The instructions of `of` that `other` does not have, as multisets.
@@ -23,18 +25,17 @@ pub(super) fn figures(a: &Index, b: &Index, changed: &[(usize, usize)]) -> (f64,
     if changed.is_empty() {
         return (0.0, 0.0);
     }
-    let mut counts: HashMap<u32, u64> = HashMap::new();
-    b.numbers.iter().for_each(|&number| *counts.entry(number).or_default() += 1);
-    let total = counts.values().sum::<u64>().max(1) as f64;
-    let mut bits = 0.0;
-    let (mut new, mut uncertain) = (0u64, 0u64);
-    for &(x, y) in changed {
-        let (f, g) = (a.function(x), b.function(y));
-        uncertain += g.instructions() as u64;
-        for number in missing(g.numbers(), f.numbers()) {
-            bits += (total / counts.get(&number).copied().unwrap_or(1) as f64).log2();
-            new += 1;
+    let new: Vec<Vec<u32>> =
+        changed.iter().map(|&(x, y)| missing(b.function(y).numbers(), a.function(x).numbers())).collect();
+    let mut counts: FnvHashMap<u32, u64> = new.iter().flatten().map(|&number| (number, 0)).collect();
+    for number in &b.numbers {
+        if let Some(count) = counts.get_mut(number) {
+            *count += 1;
         }
     }
-    (if new == 0 { 0.0 } else { bits / new as f64 }, uncertain as f64 / total)
+    let total = b.numbers.len().max(1) as f64;
+    let uncertain: usize = changed.iter().map(|&(_, y)| b.function(y).instructions()).sum();
+    let bits = |number: &u32| (total / counts.get(number).copied().unwrap_or(1).max(1) as f64).log2();
+    let (sum, count) = (new.iter().flatten().map(bits).sum::<f64>(), new.iter().map(Vec::len).sum::<usize>());
+    (if count == 0 { 0.0 } else { sum / count as f64 }, uncertain as f64 / total)
 }

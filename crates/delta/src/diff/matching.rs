@@ -6,7 +6,9 @@
 //! sketch (T2), where two functions are each other's best. Names, T3 and T1 say what is the same; the
 //! later steps only say what to compare with what.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
+
+use fnv::FnvHashMap;
 
 use super::similarity::Similarity;
 use crate::index::Index;
@@ -47,9 +49,9 @@ const MIN_SIMILARITY_IN_PLACE: f64 = 0.2;
 pub(crate) fn functions(a: &Index, b: &Index) -> Matching {
     let mut matching = Matching { to_b: vec![None; a.functions.len()], to_a: vec![None; b.functions.len()] };
     by_name(a, b, &mut matching);
-    unique(a, b, &mut matching, |f| f.closure().as_bytes().to_vec());
-    unique(a, b, &mut matching, |f| f.meaning().as_bytes().to_vec());
-    let similarity = Similarity::of(a, b);
+    unique(a, b, &mut matching, |f| *f.closure().as_bytes());
+    unique(a, b, &mut matching, |f| *f.meaning().as_bytes());
+    let similarity = Similarity::of(a, b, &matching);
     spread(a, b, &similarity, &mut matching);
     by_sketch(a, b, &similarity, &mut matching);
     spread(a, b, &similarity, &mut matching);
@@ -62,7 +64,7 @@ fn spread(a: &Index, b: &Index, similarity: &Similarity, matching: &mut Matching
         if found == 0 {
             return;
         }
-        unique(a, b, matching, |f| f.meaning().as_bytes().to_vec());
+        unique(a, b, matching, |f| *f.meaning().as_bytes());
     }
 }
 
@@ -95,9 +97,9 @@ fn by_name(a: &Index, b: &Index, matching: &mut Matching) {
 type Function<'i> = crate::index::IndexedFunction<'i>;
 
 /// Pairs what has a key that occurs once among the unmatched of either side.
-fn unique(a: &Index, b: &Index, matching: &mut Matching, key: impl Fn(Function<'_>) -> Vec<u8>) {
+fn unique(a: &Index, b: &Index, matching: &mut Matching, key: impl Fn(Function<'_>) -> [u8; 32]) {
     let once = |index: &Index, matched: &[Option<u32>]| {
-        let mut keys: HashMap<Vec<u8>, Option<u32>> = HashMap::new();
+        let mut keys: FnvHashMap<[u8; 32], Option<u32>> = FnvHashMap::default();
         for (number, function) in (0u32..).zip(index.functions()) {
             if matched[number as usize].is_none() && function.instructions() > 0 {
                 keys.entry(key(function)).and_modify(|known| *known = None).or_insert(Some(number));
@@ -116,14 +118,16 @@ fn unique(a: &Index, b: &Index, matching: &mut Matching, key: impl Fn(Function<'
 /// From matched callers: where both refer to as many functions, those in one place correspond.
 fn by_calls(a: &Index, b: &Index, similarity: &Similarity, matching: &mut Matching) -> usize {
     let mut votes: BTreeMap<(u32, u32), u32> = BTreeMap::new();
-    let functions = |targets: &[Target]| -> Vec<u32> {
-        let number = |target: &Target| match target {
-            Target::Function(number) => Some(*number),
-            _ => None,
-        };
-        targets.iter().filter_map(number).collect()
+    let number = |target: &Target| match target {
+        Target::Function(number) => Some(*number),
+        _ => None,
     };
-    for (x, y) in matching.pairs() {
+    let functions = |targets: &[Target]| -> Vec<u32> { targets.iter().filter_map(number).collect() };
+    let open = |x: usize| {
+        let mut numbers = a.function(x).references().iter().filter_map(number);
+        numbers.any(|number| matching.to_b[number as usize].is_none())
+    };
+    for (x, y) in matching.pairs().filter(|&(x, _)| open(x)) {
         let (from_a, from_b) = (functions(a.function(x).references()), functions(b.function(y).references()));
         if from_a.len() == from_b.len() {
             let pairs = from_a.into_iter().zip(from_b).filter(|&(x, y)| {

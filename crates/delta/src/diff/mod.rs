@@ -115,7 +115,7 @@ pub fn diff(a: &Index, b: &Index) -> Delta {
         ignored.push("build id".to_owned());
     }
     if changes.noisy > 0 {
-        ignored.push(format!("{SOURCE_POSITIONS} ({} functions)", changes.noisy));
+        ignored.push(format!("{SOURCE_POSITIONS} ({} places)", changes.noisy));
     }
     Delta {
         functions: changes.functions(),

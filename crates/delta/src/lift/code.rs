@@ -175,6 +175,20 @@ pub(crate) struct Instruction {
     pub padding: bool,
 }
 
+impl Instruction {
+    /// The address that it names, whatever for.
+    pub fn named_address(&self) -> Option<u64> {
+        match self.reference? {
+            Reference::Branch(target) | Reference::Address(target) | Reference::Memory(target, _) => Some(target),
+        }
+    }
+
+    /// The address that it names, unless it goes there.
+    pub fn named_data(&self) -> Option<u64> {
+        self.named_address().filter(|_| !matches!(self.reference, Some(Reference::Branch(_))))
+    }
+}
+
 /// What the calling convention says, as far as the sketch cares.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Convention {

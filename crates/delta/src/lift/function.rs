@@ -1,9 +1,11 @@
 //! One function, lifted: its hashes, its sketch, and what it refers to, in order.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
+use std::ops::Range;
 
 use assay_binary::Address;
 use assay_evidence::Sha256;
+use fnv::FnvHashMap;
 
 use super::code::{Effect, Flow, Instruction, Operand, Operation, Reference};
 use super::hash::hash;
@@ -39,7 +41,7 @@ pub(crate) struct LiftedFunction {
 /// What addresses mean, remembered within one thread.
 #[derive(Default)]
 pub(crate) struct Memory {
-    names: HashMap<(u64, u64), Named>,
+    names: FnvHashMap<(u64, u64), Named>,
 }
 
 impl Memory {
@@ -76,13 +78,6 @@ impl Body {
     }
 }
 
-/// The address that an instruction names, whatever for.
-pub(crate) fn named_address(instruction: &Instruction) -> Option<u64> {
-    match instruction.reference? {
-        Reference::Branch(target) | Reference::Address(target) | Reference::Memory(target, _) => Some(target),
-    }
-}
-
 /// Lifts one function.
 pub(crate) fn lift(world: &World<'_, '_>, memory: &mut Memory, function: u32) -> LiftedFunction {
     let about = &world.module.functions[function as usize];
@@ -100,7 +95,7 @@ pub(crate) fn lift(world: &World<'_, '_>, memory: &mut Memory, function: u32) ->
         return lifted;
     }
     let body = Body::of(world, function);
-    let mut lift = Lift { world, body: &body, lifted, ordinals: HashMap::new(), masked: Vec::new() };
+    let mut lift = Lift { world, body: &body, lifted, ordinals: FnvHashMap::default(), masked: Vec::new(), bytes: Vec::new() };
     let parts: Vec<Part> = body.code.iter().map(|instruction| lift.part(instruction, memory)).collect();
     let positions = source_positions(&body, &parts, world);
     lift.finish(&parts, &positions)
@@ -123,10 +118,10 @@ fn unlifted(world: &World<'_, '_>, ranges: &[(Address, u64)], lifted: &mut Lifte
     lifted.meaning = lifted.exact;
 }
 
-/// What one instruction contributes.
+/// What one instruction contributes: runs of [`Lift::bytes`].
 struct Part {
-    exact: Vec<u8>,
-    meaning: Vec<u8>,
+    exact: Range<usize>,
+    meaning: Range<usize>,
     /// The hash of what it names, for the sketch.
     named: Option<u64>,
     is_source_path: bool,
@@ -138,54 +133,82 @@ struct Lift<'b, 'm, 'data> {
     world: &'b World<'m, 'data>,
     body: &'b Body,
     lifted: LiftedFunction,
-    ordinals: HashMap<Target, u16>,
+    ordinals: FnvHashMap<Target, u16>,
     masked: Vec<u8>,
+    /// What the parts consist of.
+    bytes: Vec<u8>,
 }
 
 impl Lift<'_, '_, '_> {
     fn part(&mut self, instruction: &Instruction, memory: &mut Memory) -> Part {
+        let from = self.bytes.len();
         let bytes = instruction.exact.bytes();
         self.masked.extend_from_slice(bytes);
-        let mut part = Part {
-            exact: Vec::with_capacity(bytes.len() + 24),
-            meaning: Vec::new(),
-            named: None,
-            is_source_path: false,
-            text: None,
-            import: None,
+        self.bytes.push(bytes.len() as u8);
+        self.bytes.extend_from_slice(bytes);
+        let named = self.named(instruction, memory);
+        let Some(named) = named else {
+            let run = from..self.bytes.len();
+            return Part {
+                exact: run.clone(),
+                meaning: run,
+                named: None,
+                is_source_path: false,
+                text: None,
+                import: None,
+            };
         };
-        part.exact.push(bytes.len() as u8);
-        part.exact.extend_from_slice(bytes);
-        part.meaning.clone_from(&part.exact);
-        let Some(reference) = instruction.reference else { return part };
-        let (target, size) = match reference {
+        let own = from..self.bytes.len();
+        let ordinals: Vec<u16> = named.targets.iter().map(|&target| self.ordinal(target)).collect();
+        let mut with = |identity: &[u8; 16]| {
+            self.bytes.extend_from_slice(identity);
+            ordinals.iter().for_each(|ordinal| self.bytes.extend_from_slice(&ordinal.to_le_bytes()));
+        };
+        with(&named.exact);
+        let exact = from..self.bytes.len();
+        let meaning = if named.exact == named.meaning {
+            exact.clone()
+        } else {
+            let start = self.bytes.len();
+            self.bytes.extend_from_within(own);
+            self.bytes.extend_from_slice(&named.meaning);
+            ordinals.iter().for_each(|ordinal| self.bytes.extend_from_slice(&ordinal.to_le_bytes()));
+            start..self.bytes.len()
+        };
+        Part {
+            exact,
+            meaning,
+            named: Some(named.import.or(named.text).unwrap_or_else(|| hash(&named.meaning))),
+            is_source_path: named.is_source_path,
+            text: named.text,
+            import: named.import,
+        }
+    }
+
+    fn ordinal(&mut self, target: Target) -> u16 {
+        self.lifted.references.push(target);
+        let next = self.ordinals.len() as u16;
+        *self.ordinals.entry(target).or_insert(next)
+    }
+
+    /// What the instruction names; a place of this function is added to the bytes at once.
+    fn named<'s>(&mut self, instruction: &Instruction, memory: &'s mut Memory) -> Option<&'s Named> {
+        let (target, size) = match instruction.reference? {
             Reference::Branch(target) | Reference::Address(target) => (target, None),
             Reference::Memory(target, size) => (target, Some(size)),
         };
         let is_import = self.world.import_in_code(target).is_some();
         if let Some(number) = self.body.number_at(target).filter(|_| !is_import) {
-            part.both(b"here");
-            part.both(&number.to_le_bytes());
-            return part;
+            self.bytes.extend_from_slice(b"here");
+            self.bytes.extend_from_slice(&number.to_le_bytes());
+            return None;
         }
         if let Some(cases) = self.cases(target) {
-            part.both(b"cases");
-            cases.iter().for_each(|case| part.both(&case.to_le_bytes()));
-            return part;
+            self.bytes.extend_from_slice(b"cases");
+            cases.iter().for_each(|case| self.bytes.extend_from_slice(&case.to_le_bytes()));
+            return None;
         }
-        let named = memory.name(self.world, target, size);
-        part.exact.extend_from_slice(&named.exact);
-        part.meaning.extend_from_slice(&named.meaning);
-        part.is_source_path = named.is_source_path;
-        (part.text, part.import) = (named.text, named.import);
-        part.named = Some(named.import.or(named.text).unwrap_or_else(|| hash(&named.meaning)));
-        for &target in &named.targets {
-            let next = self.ordinals.len() as u16;
-            let ordinal = *self.ordinals.entry(target).or_insert(next);
-            part.both(&ordinal.to_le_bytes());
-            self.lifted.references.push(target);
-        }
-        part
+        Some(memory.name(self.world, target, size))
     }
 
     /// The instructions that a table at `base` leads to: distances of 32 bits from the table's own start
@@ -216,9 +239,9 @@ impl Lift<'_, '_, '_> {
         let (mut exact, mut meaning) = (Sha256::stream(), Sha256::stream());
         let mut numbers = Vec::with_capacity(parts.len());
         for (index, part) in parts.iter().enumerate() {
-            exact.update(&part.exact);
+            exact.update(&self.bytes[part.exact.clone()]);
             let without = positions.contains(&index).then(|| without_number(&self.body.code[index]));
-            let bytes = without.as_deref().unwrap_or(&part.meaning);
+            let bytes = without.as_deref().unwrap_or(&self.bytes[part.meaning.clone()]);
             meaning.update(bytes);
             numbers.push(hash(bytes) as u32);
         }
@@ -230,13 +253,6 @@ impl Lift<'_, '_, '_> {
         self.lifted.open = self.body.code.iter().any(computed);
         self.lifted.features = sketch(self.world, self.body, parts, positions);
         self.lifted
-    }
-}
-
-impl Part {
-    fn both(&mut self, bytes: &[u8]) {
-        self.exact.extend_from_slice(bytes);
-        self.meaning.extend_from_slice(bytes);
     }
 }
 
@@ -269,25 +285,75 @@ fn sketch(world: &World<'_, '_>, body: &Body, parts: &[Part], positions: &BTreeS
     sketch.finish()
 }
 
-/// The instructions that load a line number: a plain number as an argument of a call that is also given
-/// the path of a source file (`__FILE__`, `__LINE__`).
+/// The instructions that load a line number: a plain number as the argument beside the path of a source
+/// file (`__FILE__, __LINE__`). Registers are followed in address order.
 fn source_positions(body: &Body, parts: &[Part], world: &World<'_, '_>) -> BTreeSet<usize> {
-    let convention = world.convention();
+    let arguments = world.convention().arguments;
+    if !parts.iter().any(|part| part.is_source_path) {
+        return BTreeSet::new();
+    }
+    if arguments.is_empty() {
+        return stacked_positions(body, parts, world.convention().frame);
+    }
     let mut found = BTreeSet::new();
-    let mut candidates = Vec::new();
-    let mut path = false;
+    let mut paths = 0u64;
+    let mut lines: FnvHashMap<u8, usize> = FnvHashMap::default();
     for (index, (instruction, part)) in body.code.iter().zip(parts).enumerate() {
-        path |= part.is_source_path;
-        if is_line(instruction, convention.arguments, convention.frame) {
-            candidates.push(index);
+        if let Effect::Set { to: Operand::Register(register), operation, from } = instruction.effect
+            && register < 64
+        {
+            let is_copy = operation == Operation::Move
+                && matches!(from[0], Operand::Register(other) if other < 64 && paths >> other & 1 == 1);
+            let is_path = part.is_source_path || is_copy;
+            paths = paths & !(1 << register) | u64::from(is_path) << register;
+            lines.remove(&register);
+            if is_line(operation, from) {
+                lines.insert(register, index);
+            }
         }
         let ends = matches!(instruction.flow, Flow::Call | Flow::ComputedCall | Flow::Jump | Flow::Computed);
-        if ends && path {
-            found.extend(candidates.drain(..));
+        if ends {
+            for (place, register) in arguments.iter().enumerate() {
+                if paths >> register & 1 == 1 {
+                    let beside = arguments.get(place + 1).and_then(|next| lines.get(next));
+                    let before = place.checked_sub(1).and_then(|before| lines.get(&arguments[before]));
+                    found.extend(beside.or(before).copied());
+                }
+            }
         }
-        if ends || matches!(instruction.flow, Flow::Return | Flow::Trap) {
+        if matches!(instruction.flow, Flow::Call | Flow::ComputedCall) {
+            arguments.iter().for_each(|register| paths &= !(1 << register));
+            lines.clear();
+        }
+    }
+    found
+}
+
+/// The same where arguments lie on the stack: the number pushed or stored last before the path, or
+/// right beside it.
+fn stacked_positions(body: &Body, parts: &[Part], frame: &[u8]) -> BTreeSet<usize> {
+    let mut found = BTreeSet::new();
+    let mut candidates: Vec<usize> = Vec::new();
+    let mut path = None;
+    for (index, (instruction, part)) in body.code.iter().zip(parts).enumerate() {
+        if part.is_source_path {
+            path = Some(index);
+        }
+        let is_candidate = match instruction.effect {
+            Effect::Push(operand) => is_line(Operation::Move, [operand, Operand::None]),
+            Effect::Set { to: Operand::Memory(memory), operation, from } => {
+                memory.base.is_some_and(|base| frame.contains(&base)) && is_line(operation, from)
+            }
+            _ => false,
+        };
+        if is_candidate {
+            candidates.push(index);
+        }
+        if matches!(instruction.flow, Flow::Call | Flow::ComputedCall) {
+            if let Some(path) = path.take() {
+                found.extend(candidates.iter().copied().min_by_key(|&at| at.abs_diff(path)));
+            }
             candidates.clear();
-            path = false;
         }
     }
     found
@@ -296,19 +362,9 @@ fn source_positions(body: &Body, parts: &[Part], world: &World<'_, '_>) -> BTree
 /// Lines of source files that anybody writes.
 const LINES: std::ops::RangeInclusive<i64> = 1..=200_000;
 
-fn is_line(instruction: &Instruction, arguments: &[u8], frame: &[u8]) -> bool {
-    match instruction.effect {
-        Effect::Set { to, operation: Operation::Move, from: [Operand::Number(number), Operand::None] } => {
-            let is_argument = match to {
-                Operand::Register(register) => arguments.contains(&register),
-                Operand::Memory(memory) => {
-                    memory.base.is_some_and(|base| arguments.is_empty() && frame.contains(&base))
-                }
-                _ => false,
-            };
-            is_argument && LINES.contains(&number)
-        }
-        Effect::Push(Operand::Number(number)) => arguments.is_empty() && LINES.contains(&number),
+fn is_line(operation: Operation, from: [Operand; 2]) -> bool {
+    match (operation, from) {
+        (Operation::Move, [Operand::Number(number), Operand::None]) => LINES.contains(&number),
         _ => false,
     }
 }

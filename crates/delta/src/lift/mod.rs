@@ -18,7 +18,7 @@ pub(crate) use noise::SOURCE_POSITIONS;
 pub(crate) use text::Line;
 pub use world::Target;
 
-use function::{Memory, named_address};
+use function::Memory;
 use world::World;
 
 /// A named object as lifted.
@@ -55,11 +55,8 @@ pub(crate) fn lift(module: &Module<'_>) -> Lifted {
 
 fn prepared<'m, 'data>(module: &'m Module<'data>) -> World<'m, 'data> {
     let mut world = World::new(module);
-    let points: Vec<Vec<u64>> = in_parallel(module.functions.len(), |_, number| {
-        let code = world.decode(number as u32);
-        let is_data = |address: &u64| world.function_at(*address).is_none();
-        code.iter().flatten().filter_map(named_address).filter(is_data).collect()
-    });
+    let points: Vec<Vec<u64>> =
+        in_parallel(module.functions.len(), |_, number| world.data_points(number as u32));
     world.set_points(points.into_iter().flatten());
     world
 }

@@ -73,7 +73,7 @@ type Words = (Option<String>, Option<String>, Option<String>);
 
 /// What the address it names is called: words, a callee, a text.
 fn referred(world: &World<'_, '_>, body: &Body, instruction: &Instruction) -> Words {
-    let Some(target) = super::function::named_address(instruction) else { return (None, None, None) };
+    let Some(target) = instruction.named_address() else { return (None, None, None) };
     let module = world.module;
     let import = world.import_in_code(target).map(|(import, _)| import).or_else(|| module.stub_at(target));
     let through = module.slot_at(target).and_then(|slot| match &slot.target {

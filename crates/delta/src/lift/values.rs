@@ -9,7 +9,7 @@
 //! Binaries through re-Optimization", PLDI 2017), with a vocabulary of our own instead of a
 //! re-optimiser. A sketch ranks and explains; it never says that two functions are equal.
 
-use std::collections::HashMap;
+use fnv::FnvHashMap;
 
 use super::code::{Condition, Convention, Effect, Flow, Instruction, Memory, Operand, Operation, Register};
 use super::hash::{hash, mix};
@@ -90,11 +90,11 @@ enum Place {
 /// The sketch of one function in the making.
 pub(crate) struct Sketch {
     convention: Convention,
-    values: HashMap<Place, Value>,
+    values: FnvHashMap<Place, Value>,
     written: u64,
     compared: Option<(Value, Value, bool)>,
     features: Vec<u32>,
-    seen: HashMap<u32, u32>,
+    seen: FnvHashMap<u32, u32>,
 }
 
 /// Most occurrences of one feature that are told apart.
@@ -106,11 +106,11 @@ impl Sketch {
     pub fn new(convention: Convention) -> Self {
         Self {
             convention,
-            values: HashMap::new(),
+            values: FnvHashMap::default(),
             written: 0,
             compared: None,
             features: Vec::new(),
-            seen: HashMap::new(),
+            seen: FnvHashMap::default(),
         }
     }
 

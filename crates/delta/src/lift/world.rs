@@ -54,6 +54,7 @@ pub(crate) struct World<'m, 'data> {
     pointer: u64,
     absolute: bool,
     counted_texts: bool,
+    slots_in_code: bool,
 }
 
 impl<'m, 'data> World<'m, 'data> {
@@ -77,9 +78,9 @@ impl<'m, 'data> World<'m, 'data> {
             module.region_at(slot.address.0).is_some_and(|region| region.kind == SectionKind::Code)
         };
         let machine = matches!(module.architecture, Architecture::X86_64 | Architecture::X86);
-        let absolute = machine
-            && lowest.is_some_and(|at| (0x1_0000..0x8000_0000).contains(&at))
-            && !module.slots.iter().take(MAX_SLOTS_LOOKED_AT).any(in_code);
+        let slots_in_code = module.slots.iter().any(in_code);
+        let absolute =
+            machine && lowest.is_some_and(|at| (0x1_0000..0x8000_0000).contains(&at)) && !slots_in_code;
         let counted = |name: &str| matches!(name, "rustc" | "go" | "swift" | "nim" | "zig");
         Self {
             module,
@@ -90,6 +91,7 @@ impl<'m, 'data> World<'m, 'data> {
             pointer: if module.architecture == Architecture::X86 { 4 } else { 8 },
             absolute,
             counted_texts: module.toolchains.iter().any(|toolchain| counted(&toolchain.name)),
+            slots_in_code,
         }
     }
 
@@ -171,6 +173,31 @@ impl<'m, 'data> World<'m, 'data> {
         }
     }
 
+    /// The data addresses that a function names.
+    pub fn data_points(&self, function: u32) -> Vec<u64> {
+        let mut points = Vec::new();
+        let mut add = |address: u64| {
+            if self.function_at(address).is_none() {
+                points.push(address);
+            }
+        };
+        let ranges = &self.module.functions[function as usize].ranges;
+        for &(start, size) in ranges {
+            let bytes = self.module.bytes(start.0, size).unwrap_or_default();
+            match self.module.architecture {
+                Architecture::X86_64 => x86::data_references(bytes, start.0, 64, self, &mut add),
+                Architecture::X86 => x86::data_references(bytes, start.0, 32, self, &mut add),
+                Architecture::Aarch64 => {
+                    let field = |at| x86::Surroundings::field(self, at, 4);
+                    let code = aarch64::decode(bytes, start.0, &field);
+                    code.iter().filter_map(Instruction::named_data).for_each(&mut add);
+                }
+                _ => {}
+            }
+        }
+        points
+    }
+
     fn object_at(&self, address: u64) -> Option<(u32, u64)> {
         let after = self.objects.partition_point(|&(start, ..)| start <= address);
         let (start, end, number) = *self.objects.get(after.checked_sub(1)?)?;
@@ -192,11 +219,11 @@ impl<'m, 'data> World<'m, 'data> {
     }
 }
 
-/// Relocations are looked at for whether they lie in code; so many decide.
-const MAX_SLOTS_LOOKED_AT: usize = 100_000;
-
 impl x86::Surroundings for World<'_, '_> {
     fn field(&self, address: u64, width: u64) -> Option<u64> {
+        if !self.slots_in_code {
+            return None;
+        }
         let slot = self.module.slots_in(address, address + width).first()?;
         match &slot.target {
             SlotTarget::Address(target) => Some(*target),

@@ -42,20 +42,31 @@ pub(crate) fn decode(bytes: &[u8], address: u64, bits: u32, around: &dyn Surroun
     let mut raw = Raw::default();
     while decoder.can_decode() {
         decoder.decode_out(&mut raw);
-        let fields = decoder.get_constant_offsets(&raw);
-        let at = |offset: usize, size: usize| (size > 0).then(|| (raw.ip() + offset as u64, size as u64));
-        let lift = Lift {
-            raw: &raw,
-            around,
-            bits,
-            base: base.known,
-            displacement: at(fields.displacement_offset(), fields.displacement_size()),
-            immediate: at(fields.immediate_offset(), fields.immediate_size()),
-        };
-        code.push(lift.instruction());
+        code.push(Lift::of(&decoder, &raw, around, bits, &base).instruction());
         base.after(&raw, around);
     }
     code
+}
+
+/// Calls `found` for each address that an instruction names and does not go to.
+pub(crate) fn data_references(
+    bytes: &[u8],
+    address: u64,
+    bits: u32,
+    around: &dyn Surroundings,
+    found: &mut dyn FnMut(u64),
+) {
+    let mut decoder = Decoder::with_ip(bits, bytes, address, DecoderOptions::NONE);
+    let mut base = Base::default();
+    let mut raw = Raw::default();
+    while decoder.can_decode() {
+        decoder.decode_out(&mut raw);
+        let lift = Lift::of(&decoder, &raw, around, bits, &base);
+        if let (Some(Reference::Address(target) | Reference::Memory(target, _)), _) = lift.reference() {
+            found(target);
+        }
+        base.after(&raw, around);
+    }
 }
 
 /// The register that holds a known address in 32-bit position-independent code.
@@ -67,6 +78,9 @@ struct Base {
 
 impl Base {
     fn after(&mut self, raw: &Raw, around: &dyn Surroundings) {
+        if raw.code_size() != iced_x86::CodeSize::Code32 {
+            return;
+        }
         if raw.mnemonic() == Mnemonic::Call && raw.op0_kind() == OpKind::NearBranch32 {
             let register = around.program_counter_thunk(raw.near_branch_target());
             self.called = register.map(|register| (register, raw.next_ip()));
@@ -101,7 +115,20 @@ struct Lift<'i> {
     immediate: Option<(u64, u64)>,
 }
 
-impl Lift<'_> {
+impl<'i> Lift<'i> {
+    fn of(decoder: &Decoder<'_>, raw: &'i Raw, around: &'i dyn Surroundings, bits: u32, base: &Base) -> Self {
+        let fields = decoder.get_constant_offsets(raw);
+        let at = |offset: usize, size: usize| (size > 0).then(|| (raw.ip() + offset as u64, size as u64));
+        Self {
+            raw,
+            around,
+            bits,
+            base: base.known,
+            displacement: at(fields.displacement_offset(), fields.displacement_size()),
+            immediate: at(fields.immediate_offset(), fields.immediate_size()),
+        }
+    }
+
     fn instruction(&self) -> Instruction {
         let raw = self.raw;
         let (reference, named) = self.reference();
