@@ -4,11 +4,11 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::correspond::Correspondence;
 use super::matching::Matching;
+use super::names::stable_name;
 use super::objects::Objects;
-use super::{DataChanges, FunctionChanges, FunctionEntry};
+use super::{DataChanges, FunctionChanges, FunctionEntry, Pairing};
 use crate::index::{Index, IndexedFunction, IndexedObject};
 use crate::lift::Target;
-use super::names::stable_name;
 
 /// What became of every function and object.
 pub(super) struct Changes<'d> {
@@ -71,6 +71,10 @@ impl<'d> Changes<'d> {
         self.changed.iter().map(|&(x, y, _)| (x, y)).collect()
     }
 
+    pub fn pairing(self) -> Pairing {
+        Pairing { changed: self.changed_pairs(), added: self.added, removed: self.removed }
+    }
+
     pub fn functions(&self) -> FunctionChanges {
         let (a, b) = (self.a, self.b);
         let changed = self.changed.iter().map(|(x, y, why)| entry(a.function(*x), b.function(*y), why));
@@ -108,7 +112,9 @@ impl<'d> Changes<'d> {
         DataChanges {
             changed: changed.collect(),
             added: added.map(|y| object(y.name(), None, Some(y), "no object of that name is in A")).collect(),
-            removed: removed.map(|x| object(x.name(), Some(x), None, "no object of that name is in B")).collect(),
+            removed: removed
+                .map(|x| object(x.name(), Some(x), None, "no object of that name is in B"))
+                .collect(),
         }
     }
 

@@ -1,13 +1,16 @@
 //! A changed function side by side, and what differs in words.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use assay_binary::{Address, Module};
+use assay_evidence::Sha256;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Delta;
+use super::matching::{self, Matching};
 use crate::error::DeltaError;
+use crate::index::Index;
 use crate::lift::{Line, Listing};
 
 /// One row of a side-by-side listing; a side without an instruction is empty.
@@ -45,30 +48,36 @@ pub fn explain(
     address_b: Address,
 ) -> Result<Explanation, DeltaError> {
     let (module_a, module_b) = (Module::parse(a)?, Module::parse(b)?);
-    let (listing_a, listing_b) = (Listing::of(&module_a), Listing::of(&module_b));
-    Ok(compare(&listing_a.lines(address_a), &listing_b.lines(address_b)))
+    let indexes =
+        [(&module_a, a), (&module_b, b)].map(|(module, bytes)| Index::of(module, Sha256::of(bytes)));
+    let names = shared_names(&indexes[0], &indexes[1], &matching::functions(&indexes[0], &indexes[1]));
+    let (listing_a, listing_b) = (Listing::of(&module_a, HashMap::new()), Listing::of(&module_b, names));
+    let (x, y) = (listing_a.lines(address_a), listing_b.lines(address_b));
+    Ok(Explanation { words: words(&x, &y), rows: rows(&x, &y) })
+}
+
+/// The nameless functions of B by address, under the names that their counterparts in A have or are
+/// given.
+pub(super) fn shared_names(a: &Index, b: &Index, matching: &Matching) -> HashMap<u64, String> {
+    let pairs = matching.pairs().map(|(x, y)| (a.function(x), b.function(y)));
+    let nameless = pairs.filter(|(_, g)| !g.is_named());
+    nameless.map(|(f, g)| (g.address().0, f.name().to_owned())).collect()
 }
 
 /// Most changed functions that are put into words unasked.
 const MAX_EXPLAINED: usize = 2_000;
 
 /// Adds words to every changed function.
-pub(super) fn details(a: &[u8], b: &[u8], delta: &mut Delta) -> Result<(), DeltaError> {
+pub(super) fn details(a: &Module<'_>, b: &Module<'_>, names: HashMap<u64, String>, delta: &mut Delta) {
     if delta.functions.changed.is_empty() {
-        return Ok(());
+        return;
     }
-    let (module_a, module_b) = (Module::parse(a)?, Module::parse(b)?);
-    let (listing_a, listing_b) = (Listing::of(&module_a), Listing::of(&module_b));
+    let (listing_a, listing_b) = (Listing::of(a, HashMap::new()), Listing::of(b, names));
     for entry in delta.functions.changed.iter_mut().take(MAX_EXPLAINED) {
         if let (Some(x), Some(y)) = (entry.address_a, entry.address_b) {
             entry.details = words(&listing_a.lines(x), &listing_b.lines(y));
         }
     }
-    Ok(())
-}
-
-fn compare(x: &[Line], y: &[Line]) -> Explanation {
-    Explanation { words: words(x, y), rows: rows(x, y) }
 }
 
 /// Most words for one function.
@@ -105,9 +114,17 @@ fn words(x: &[Line], y: &[Line]) -> Vec<String> {
     }
     let branches = |lines: &[Line]| lines.iter().filter(|line| line.branch).count();
     match (branches(x), branches(y)) {
-        (before, after) if after > before => words.push(format!("{} more conditional branches", after - before)),
-        (before, after) if after < before => words.push(format!("{} fewer conditional branches", before - after)),
+        (before, after) if after > before => {
+            words.push(format!("{} more conditional branches", after - before))
+        }
+        (before, after) if after < before => {
+            words.push(format!("{} fewer conditional branches", before - after))
+        }
         _ => {}
+    }
+    let data = |lines: &[Line]| counts(lines.iter().filter_map(|line| line.data));
+    if data(x) != data(y) {
+        words.push("reads other constant data".to_owned());
     }
     words.truncate(MAX_WORDS);
     words
@@ -132,7 +149,8 @@ fn only<T: Ord + Clone>(x: &BTreeMap<T, usize>, y: &BTreeMap<T, usize>) -> (Vec<
 fn rows(x: &[Line], y: &[Line]) -> Vec<Row> {
     let (shapes_x, shapes_y): (Vec<u64>, Vec<u64>) =
         (x.iter().map(|line| line.shape).collect(), y.iter().map(|line| line.shape).collect());
-    let side = |line: Option<&Line>| (line.map(|line| line.text.clone()), line.map(|line| Address(line.address)));
+    let side =
+        |line: Option<&Line>| (line.map(|line| line.text.clone()), line.map(|line| Address(line.address)));
     let row = |left: Option<&Line>, right: Option<&Line>| {
         let ((a, address_a), (b, address_b)) = (side(left), side(right));
         let same = matches!((left, right), (Some(l), Some(r)) if l.shape == r.shape);

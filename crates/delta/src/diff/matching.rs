@@ -10,10 +10,10 @@ use std::collections::{BTreeMap, HashSet};
 
 use fnv::FnvHashMap;
 
+use super::names::stable_name;
 use super::similarity::Similarity;
 use crate::index::Index;
 use crate::lift::Target;
-use super::names::stable_name;
 
 /// Functions of A and B that are one.
 #[derive(Debug, Default)]
@@ -130,9 +130,10 @@ fn by_calls(a: &Index, b: &Index, similarity: &Similarity, matching: &mut Matchi
     for (x, y) in matching.pairs().filter(|&(x, _)| open(x)) {
         let (from_a, from_b) = (functions(a.function(x).references()), functions(b.function(y).references()));
         if from_a.len() == from_b.len() {
-            let pairs = from_a.into_iter().zip(from_b).filter(|&(x, y)| {
-                matching.to_b[x as usize].is_none() && matching.to_a[y as usize].is_none()
-            });
+            let pairs = from_a
+                .into_iter()
+                .zip(from_b)
+                .filter(|&(x, y)| matching.to_b[x as usize].is_none() && matching.to_a[y as usize].is_none());
             pairs.for_each(|pair| *votes.entry(pair).or_default() += 1);
         }
     }
@@ -206,8 +207,10 @@ fn between(a: &Index, b: &Index, similarity: &Similarity, matching: &mut Matchin
 
 /// Functions that are each other's best by their sketches.
 fn by_sketch(a: &Index, b: &Index, similarity: &Similarity, matching: &mut Matching) {
-    let free_a: HashSet<u32> = (0..a.functions.len() as u32).filter(|&x| matching.to_b[x as usize].is_none()).collect();
-    let free_b: Vec<u32> = (0..b.functions.len() as u32).filter(|&y| matching.to_a[y as usize].is_none()).collect();
+    let free_a: HashSet<u32> =
+        (0..a.functions.len() as u32).filter(|&x| matching.to_b[x as usize].is_none()).collect();
+    let free_b: Vec<u32> =
+        (0..b.functions.len() as u32).filter(|&y| matching.to_a[y as usize].is_none()).collect();
     if free_a.is_empty() || free_b.is_empty() {
         return;
     }

@@ -9,7 +9,8 @@ mod names;
 mod objects;
 mod similarity;
 
-use assay_binary::Address;
+use assay_binary::{Address, Module};
+use assay_evidence::Sha256;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -100,30 +101,64 @@ const ALWAYS_IGNORED: [&str; 7] = [
     "relocation choices",
 ];
 
+/// Two indexes put beside each other.
+struct Comparison<'d> {
+    a: &'d Index,
+    b: &'d Index,
+    functions: matching::Matching,
+    objects: objects::Objects,
+}
+
+impl<'d> Comparison<'d> {
+    fn of(a: &'d Index, b: &'d Index) -> Self {
+        Self { a, b, functions: matching::functions(a, b), objects: objects::Objects::of(a, b) }
+    }
+
+    fn changes(&self) -> changes::Changes<'d> {
+        let (a, b) = (self.a, self.b);
+        let correspondence = correspond::Correspondence::of(a, b, &self.functions, &self.objects);
+        changes::Changes::of(a, b, &self.functions, &self.objects, &correspondence)
+    }
+
+    fn delta(&self) -> Delta {
+        let (a, b) = (self.a, self.b);
+        let changes = self.changes();
+        let (delta_information, delta_entropy) = figures::figures(a, b, &changes.changed_pairs());
+        let mut ignored: Vec<String> = ALWAYS_IGNORED.map(str::to_owned).to_vec();
+        if a.about.debug_id != b.about.debug_id {
+            ignored.push("build id".to_owned());
+        }
+        if changes.noisy > 0 {
+            ignored.push(format!("{SOURCE_POSITIONS} ({} places)", changes.noisy));
+        }
+        Delta {
+            functions: changes.functions(),
+            data: changes.data(),
+            ignored,
+            delta_information,
+            delta_entropy,
+        }
+    }
+}
+
 /// Compares two indexes.
 ///
 /// Functions are matched with and without names. A pair is unchanged where the instructions are equal
 /// at T1, build noise set aside, and what they refer to corresponds under the matching.
 pub fn diff(a: &Index, b: &Index) -> Delta {
-    let matching = matching::functions(a, b);
-    let objects = objects::Objects::of(a, b);
-    let correspondence = correspond::Correspondence::of(a, b, &matching, &objects);
-    let changes = changes::Changes::of(a, b, &matching, &objects, &correspondence);
-    let (delta_information, delta_entropy) = figures::figures(a, b, &changes.changed_pairs());
-    let mut ignored: Vec<String> = ALWAYS_IGNORED.map(str::to_owned).to_vec();
-    if a.about.debug_id != b.about.debug_id {
-        ignored.push("build id".to_owned());
-    }
-    if changes.noisy > 0 {
-        ignored.push(format!("{SOURCE_POSITIONS} ({} places)", changes.noisy));
-    }
-    Delta {
-        functions: changes.functions(),
-        data: changes.data(),
-        ignored,
-        delta_information,
-        delta_entropy,
-    }
+    Comparison::of(a, b).delta()
+}
+
+/// Which functions a delta is about, by their numbers in the indexes.
+pub(crate) struct Pairing {
+    pub changed: Vec<(usize, usize)>,
+    pub added: Vec<usize>,
+    pub removed: Vec<usize>,
+}
+
+/// The functions that are not the same in two indexes.
+pub(crate) fn pairing(a: &Index, b: &Index) -> Pairing {
+    Comparison::of(a, b).changes().pairing()
 }
 
 /// Compares two files: [`diff`] of their indexes, and for each changed function what differs in words.
@@ -131,8 +166,16 @@ pub fn diff(a: &Index, b: &Index) -> Delta {
 /// # Errors
 /// [`DeltaError`](crate::DeltaError) where a reader refuses one of the files.
 pub fn diff_files(a: &[u8], b: &[u8]) -> Result<Delta, crate::DeltaError> {
-    let (index_a, index_b) = (Index::build(a)?, Index::build(b)?);
-    let mut delta = diff(&index_a, &index_b);
-    explain::details(a, b, &mut delta)?;
-    Ok(delta)
+    let (module_a, module_b) = (Module::parse(a)?, Module::parse(b)?);
+    let (index_a, index_b) = (Index::of(&module_a, Sha256::of(a)), Index::of(&module_b, Sha256::of(b)));
+    Ok(diff_modules(&module_a, &module_b, &index_a, &index_b))
+}
+
+/// The same of modules that were read and lifted already.
+pub fn diff_modules(a: &Module<'_>, b: &Module<'_>, index_a: &Index, index_b: &Index) -> Delta {
+    let comparison = Comparison::of(index_a, index_b);
+    let mut delta = comparison.delta();
+    let names = explain::shared_names(index_a, index_b, &comparison.functions);
+    explain::details(a, b, names, &mut delta);
+    delta
 }

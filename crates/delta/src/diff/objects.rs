@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::index::Index;
 use super::names::stable_name;
+use crate::index::Index;
 
 /// Objects of A and B that are one.
 #[derive(Debug, Default)]
@@ -35,7 +35,8 @@ impl Objects {
             if self.to_b[x as usize].is_some() {
                 continue;
             }
-            let free = in_b.iter().find(|&&y| self.to_a[y as usize].is_none() && alike(x as usize, y as usize));
+            let free =
+                in_b.iter().find(|&&y| self.to_a[y as usize].is_none() && alike(x as usize, y as usize));
             if let Some(&y) = free {
                 self.to_b[x as usize] = Some(y);
                 self.to_a[y as usize] = Some(x);

@@ -80,7 +80,8 @@ impl Similarity {
     pub fn candidates(&self, g: IndexedFunction<'_>, free: &HashSet<u32>) -> Vec<u32> {
         let mut scores: HashMap<u32, f64> = HashMap::new();
         for &feature in g.features() {
-            let Some(found) = self.occurrences.get(&feature).filter(|found| found.len() <= MAX_OCCURRENCES) else {
+            let Some(found) = self.occurrences.get(&feature).filter(|found| found.len() <= MAX_OCCURRENCES)
+            else {
                 continue;
             };
             let weight = self.weight(&self.features, feature);

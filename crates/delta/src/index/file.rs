@@ -80,7 +80,10 @@ impl Index {
             numbers: numbers.chunks_exact(4).map(word).collect(),
             features: features.chunks_exact(4).map(word).collect(),
         };
-        index.is_consistent().then_some(index).ok_or(DeltaError::NotAnIndex { detail: "a run past its array" })
+        index
+            .is_consistent()
+            .then_some(index)
+            .ok_or(DeltaError::NotAnIndex { detail: "a run past its array" })
     }
 
     fn is_consistent(&self) -> bool {

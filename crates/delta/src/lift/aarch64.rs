@@ -201,10 +201,12 @@ impl Decoder<'_> {
         let subtract = self.field(30, 1) == 1;
         let page = if rn < 31 { self.pages[rn as usize] } else { None };
         let to = Operand::Register(rd as u8);
-        if !subtract
-            && let Some(target) = self.slot.or(page.map(|page| page.wrapping_add_signed(value)))
-        {
-            let effect = Effect::Set { to, operation: Operation::Move, from: [Operand::Address(target), Operand::None] };
+        if !subtract && let Some(target) = self.slot.or(page.map(|page| page.wrapping_add_signed(value))) {
+            let effect = Effect::Set {
+                to,
+                operation: Operation::Move,
+                from: [Operand::Address(target), Operand::None],
+            };
             let reference = Some(Reference::Address(target));
             return Word { address_bits: 0x003f_fc00, reference, ..Word::plain(effect, Some(rd)) };
         }
@@ -237,7 +239,9 @@ impl Decoder<'_> {
             _ if self.field(29, 2) == 1 => set(Operation::Other(0x1300), rotate << 6 | last),
             (rotate, last) if last == bits - 1 => set(Operation::ShiftRight, rotate),
             (rotate, last) if last + 1 == rotate => set(Operation::ShiftLeft, bits - rotate),
-            (0, 7 | 15 | 31) => Effect::Set { to, operation: Operation::Move, from: [general(rn), Operand::None] },
+            (0, 7 | 15 | 31) => {
+                Effect::Set { to, operation: Operation::Move, from: [general(rn), Operand::None] }
+            }
             (rotate, last) => set(Operation::Other(0x1301), rotate << 6 | last),
         }
     }
@@ -395,7 +399,10 @@ impl Decoder<'_> {
                 1 => Operand::Number(i64::from(self.field(16, 5))),
                 _ => general(self.field(16, 5)),
             };
-            return Word::plain(Effect::Compare { from: [general(self.field(5, 5)), right], and: false }, None);
+            return Word::plain(
+                Effect::Compare { from: [general(self.field(5, 5)), right], and: false },
+                None,
+            );
         }
         let system = self.is(0xff00_0000, 0xd500_0000);
         Word::plain(Effect::None, (!system).then_some(rd))

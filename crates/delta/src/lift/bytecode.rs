@@ -80,7 +80,10 @@ fn part(out: &mut Vec<u8>, tag: u8, bytes: &[u8]) {
 }
 
 fn is_open(operation: &str) -> bool {
-    matches!(operation, "invokeinterface" | "invokevirtual" | "invokedynamic" | "callvirt" | "calli" | "call_indirect")
+    matches!(
+        operation,
+        "invokeinterface" | "invokevirtual" | "invokedynamic" | "callvirt" | "calli" | "call_indirect"
+    )
 }
 
 /// Texts, members, numbers and pairs of neighbouring operations: bytecode keeps what its source said,

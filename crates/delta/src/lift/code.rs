@@ -179,7 +179,9 @@ impl Instruction {
     /// The address that it names, whatever for.
     pub fn named_address(&self) -> Option<u64> {
         match self.reference? {
-            Reference::Branch(target) | Reference::Address(target) | Reference::Memory(target, _) => Some(target),
+            Reference::Branch(target) | Reference::Address(target) | Reference::Memory(target, _) => {
+                Some(target)
+            }
         }
     }
 

@@ -95,10 +95,31 @@ pub(crate) fn lift(world: &World<'_, '_>, memory: &mut Memory, function: u32) ->
         return lifted;
     }
     let body = Body::of(world, function);
-    let mut lift = Lift { world, body: &body, lifted, ordinals: FnvHashMap::default(), masked: Vec::new(), bytes: Vec::new() };
+    let mut lift = Lift {
+        world,
+        body: &body,
+        lifted,
+        ordinals: FnvHashMap::default(),
+        masked: Vec::new(),
+        bytes: Vec::new(),
+    };
     let parts: Vec<Part> = body.code.iter().map(|instruction| lift.part(instruction, memory)).collect();
     let positions = source_positions(&body, &parts, world);
     lift.finish(&parts, &positions)
+}
+
+/// The instructions of a function, by number, that only load the line of a source file.
+pub(crate) fn noise_of(world: &World<'_, '_>, function: u32) -> BTreeSet<usize> {
+    if !world.is_lifted() {
+        return BTreeSet::new();
+    }
+    let body = Body::of(world, function);
+    let mut memory = Memory::default();
+    let lifted = LiftedFunction::default();
+    let (ordinals, masked, bytes) = (FnvHashMap::default(), Vec::new(), Vec::new());
+    let mut lift = Lift { world, body: &body, lifted, ordinals, masked, bytes };
+    let parts: Vec<Part> = body.code.iter().map(|instruction| lift.part(instruction, &mut memory)).collect();
+    source_positions(&body, &parts, world)
 }
 
 /// Bytes of an architecture that is not decoded, with what a linker fills left out.
@@ -215,7 +236,8 @@ impl Lift<'_, '_, '_> {
     /// (position-independent code), or whole addresses that a relocation fills.
     fn cases(&self, base: u64) -> Option<Vec<u32>> {
         let module = self.world.module;
-        let region = module.region_at(base).filter(|region| region.kind == assay_binary::SectionKind::Data)?;
+        let region =
+            module.region_at(base).filter(|region| region.kind == assay_binary::SectionKind::Data)?;
         let end = region.end().min(self.world.next_point(base));
         let mut cases = Vec::new();
         let width = if module.slot_at(base).is_some() { self.world.pointer() } else { 4 };
@@ -225,7 +247,9 @@ impl Lift<'_, '_, '_> {
                 Some(_) => break,
                 None if width == 4 => {
                     let Some(word) = module.bytes(at, 4) else { break };
-                    base.wrapping_add_signed(i64::from(i32::from_le_bytes([word[0], word[1], word[2], word[3]])))
+                    base.wrapping_add_signed(i64::from(i32::from_le_bytes([
+                        word[0], word[1], word[2], word[3],
+                    ])))
                 }
                 None => break,
             };

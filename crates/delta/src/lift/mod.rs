@@ -11,11 +11,14 @@ mod values;
 mod world;
 mod x86;
 
+use std::collections::HashMap;
+
 use assay_binary::{Address, Module};
 
 pub(crate) use function::LiftedFunction;
 pub(crate) use noise::SOURCE_POSITIONS;
 pub(crate) use text::Line;
+pub(crate) use values::FeatureKind;
 pub use world::Target;
 
 use function::Memory;
@@ -43,7 +46,8 @@ pub(crate) struct Lifted {
 /// Lifts a whole module on as many threads as the machine has processors, at most four.
 pub(crate) fn lift(module: &Module<'_>) -> Lifted {
     if !module.methods.is_empty() {
-        let functions = (0..module.methods.len() as u32).map(|number| bytecode::lift(module, number)).collect();
+        let functions =
+            (0..module.methods.len() as u32).map(|number| bytecode::lift(module, number)).collect();
         return Lifted { functions, objects: Vec::new() };
     }
     let world = prepared(module);
@@ -94,7 +98,8 @@ fn in_parallel<T: Send>(count: usize, of: impl Fn(&mut Memory, usize) -> T + Syn
         }
     };
     let mut chunks: Vec<(usize, Vec<T>)> = std::thread::scope(|scope| {
-        let workers: Vec<_> = (1..threads.min(count.div_ceil(CHUNK)).max(1)).map(|_| scope.spawn(work)).collect();
+        let workers: Vec<_> =
+            (1..threads.min(count.div_ceil(CHUNK)).max(1)).map(|_| scope.spawn(work)).collect();
         let mut chunks = work();
         for worker in workers {
             match worker.join() {
@@ -111,11 +116,13 @@ fn in_parallel<T: Send>(count: usize, of: impl Fn(&mut Memory, usize) -> T + Syn
 /// A module whose functions can be listed.
 pub(crate) struct Listing<'m, 'data> {
     world: World<'m, 'data>,
+    names: HashMap<u64, String>,
 }
 
 impl<'m, 'data> Listing<'m, 'data> {
-    pub fn of(module: &'m Module<'data>) -> Self {
-        Self { world: prepared(module) }
+    /// `names` are what functions are called instead of what the file calls them, by address.
+    pub fn of(module: &'m Module<'data>, names: HashMap<u64, String>) -> Self {
+        Self { world: prepared(module), names }
     }
 
     /// The instructions of the function at `address`; none where there is no such function.
@@ -124,6 +131,14 @@ impl<'m, 'data> Listing<'m, 'data> {
         if let Some(method) = module.methods.iter().find(|method| method.address == address) {
             return text::bytecode(module, method);
         }
-        self.world.entry_at(address.0).map(|number| text::lines(&self.world, number)).unwrap_or_default()
+        let Some(number) = self.world.entry_at(address.0) else { return Vec::new() };
+        let noise = function::noise_of(&self.world, number);
+        let mut lines = text::lines(&self.world, number, &self.names);
+        for index in noise {
+            if let Some(line) = lines.get_mut(index) {
+                line.set_noise_aside();
+            }
+        }
+        lines
     }
 }

@@ -8,8 +8,8 @@ use assay_binary::{Module, SlotTarget};
 pub(crate) const SOURCE_POSITIONS: &str = "line numbers and build paths in messages";
 
 const SOURCE_EXTENSIONS: [&str; 22] = [
-    ".c", ".cc", ".cpp", ".cxx", ".c++", ".h", ".hh", ".hpp", ".hxx", ".inc", ".rs", ".go", ".m", ".mm", ".y",
-    ".l", ".pyx", ".d", ".zig", ".nim", ".hs", ".adb",
+    ".c", ".cc", ".cpp", ".cxx", ".c++", ".h", ".hh", ".hpp", ".hxx", ".inc", ".rs", ".go", ".m", ".mm",
+    ".y", ".l", ".pyx", ".d", ".zig", ".nim", ".hs", ".adb",
 ];
 
 /// Whether a text is the path of a source file.
@@ -68,7 +68,8 @@ pub(crate) fn location(module: &Module<'_>, address: u64, size: u64) -> Option<(
         record[at..at + size].iter().rev().fold(0u64, |value, &byte| value << 8 | u64::from(byte))
     };
     let (length, line, column) = (number(0, 8), number(8, 4), number(12, 4));
-    let plausible = (4..=4096).contains(&length) && (1..10_000_000).contains(&line) && (1..100_000).contains(&column);
+    let plausible =
+        (4..=4096).contains(&length) && (1..10_000_000).contains(&line) && (1..100_000).contains(&column);
     let is_source = plausible && module.bytes(target, length).is_some_and(is_source_path);
     is_source.then_some((address + 16, address + 24))
 }

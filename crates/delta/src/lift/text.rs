@@ -1,5 +1,7 @@
 //! Instructions as a person reads them.
 
+use std::collections::HashMap;
+
 use assay_binary::{Architecture, BytecodeOperand, Method, Module};
 
 use super::code::{Flow, Instruction, Reference};
@@ -23,17 +25,27 @@ pub(crate) struct Line {
     pub numbers: Vec<i64>,
     /// Whether it is a conditional branch.
     pub branch: bool,
+    /// The hash of the unnamed constant data it names.
+    pub data: Option<u64>,
+}
+
+impl Line {
+    /// The number it loads is the line of a source file.
+    pub fn set_noise_aside(&mut self) {
+        self.numbers.clear();
+        self.shape = 0;
+    }
 }
 
 /// The listing of one function.
-pub(crate) fn lines(world: &World<'_, '_>, function: u32) -> Vec<Line> {
+pub(crate) fn lines(world: &World<'_, '_>, function: u32, names: &HashMap<u64, String>) -> Vec<Line> {
     let body = Body::of(world, function);
-    body.code.iter().map(|instruction| line(world, &body, instruction)).collect()
+    body.code.iter().map(|instruction| line(world, &body, instruction, names)).collect()
 }
 
-fn line(world: &World<'_, '_>, body: &Body, instruction: &Instruction) -> Line {
+fn line(world: &World<'_, '_>, body: &Body, instruction: &Instruction, names: &HashMap<u64, String>) -> Line {
     let operation = disassembled(world, instruction);
-    let (words, call, literal) = referred(world, body, instruction);
+    let Words { words, call, literal, data } = referred(world, body, instruction, names);
     let text = match &words {
         Some(words) if matches!(instruction.reference, Some(Reference::Branch(_))) => {
             format!("{} {words}", operation.split_whitespace().next().unwrap_or_default())
@@ -51,6 +63,7 @@ fn line(world: &World<'_, '_>, body: &Body, instruction: &Instruction) -> Line {
         literal,
         numbers: numbers(instruction),
         branch: instruction.flow == Flow::Conditional,
+        data,
     }
 }
 
@@ -69,11 +82,32 @@ fn numbers(instruction: &Instruction) -> Vec<i64> {
     }
 }
 
-type Words = (Option<String>, Option<String>, Option<String>);
+/// What the address that an instruction names is called.
+#[derive(Default)]
+struct Words {
+    words: Option<String>,
+    call: Option<String>,
+    literal: Option<String>,
+    data: Option<u64>,
+}
 
-/// What the address it names is called: words, a callee, a text.
-fn referred(world: &World<'_, '_>, body: &Body, instruction: &Instruction) -> Words {
-    let Some(target) = instruction.named_address() else { return (None, None, None) };
+impl Words {
+    fn called(name: String) -> Self {
+        Self { words: Some(name.clone()), call: Some(name), ..Self::default() }
+    }
+
+    fn of(words: String) -> Self {
+        Self { words: Some(words), ..Self::default() }
+    }
+}
+
+fn referred(
+    world: &World<'_, '_>,
+    body: &Body,
+    instruction: &Instruction,
+    names: &HashMap<u64, String>,
+) -> Words {
+    let Some(target) = instruction.named_address() else { return Words::default() };
     let module = world.module;
     let import = world.import_in_code(target).map(|(import, _)| import).or_else(|| module.stub_at(target));
     let through = module.slot_at(target).and_then(|slot| match &slot.target {
@@ -81,25 +115,32 @@ fn referred(world: &World<'_, '_>, body: &Body, instruction: &Instruction) -> Wo
         _ => None,
     });
     if let Some(import) = import.or(through) {
-        return (Some(import.name.clone()), Some(import.name.clone()), None);
+        return Words::called(import.name.clone());
     }
     if let Some(number) = body.number_at(target) {
-        return (Some(format!("@{number}")), None, None);
+        return Words::of(format!("@{number}"));
     }
     if let Some(number) = world.function_at(target) {
-        let name = function_name(module, number);
-        return (Some(name.clone()), Some(name), None);
+        let address = module.functions[number as usize].address.0;
+        return Words::called(names.get(&address).cloned().unwrap_or_else(|| function_name(module, number)));
     }
     if let Some(text) = c_string(module, target) {
-        return (Some(format!("{text:?}")), None, Some(text));
+        return Words { literal: Some(text.clone()), ..Words::of(format!("{text:?}")) };
     }
     let named = world.name(target, None);
     let object = named.targets.iter().find_map(|target| match target {
         Target::Object(number) => module.objects.get(*number as usize).map(|object| object.name.clone()),
         _ => None,
     });
-    let section = module.region_at(target).map_or("nowhere".to_owned(), |region| format!("({})", region.name));
-    (Some(object.unwrap_or(section)), None, None)
+    let section = module.region_at(target).map_or("nowhere", |region| region.name.as_str());
+    match object {
+        Some(name) => Words::of(name),
+        None if named.targets.is_empty() => {
+            let content = hash(&named.meaning);
+            Words { data: Some(content), ..Words::of(format!("({section} #{:08x})", content as u32)) }
+        }
+        None => Words::of(format!("({section})")),
+    }
 }
 
 fn function_name(module: &Module<'_>, number: u32) -> String {
@@ -175,7 +216,8 @@ pub(crate) fn bytecode(module: &Module<'_>, method: &Method) -> Vec<Line> {
             text.push(' ');
             text.push_str(&words);
         }
-        let is_call = ["invoke", "call", "newobj"].iter().any(|start| instruction.operation.starts_with(start));
+        let is_call =
+            ["invoke", "call", "newobj"].iter().any(|start| instruction.operation.starts_with(start));
         Line {
             address: method.address.0 + u64::from(instruction.offset),
             shape: hash(text.as_bytes()),
@@ -184,6 +226,7 @@ pub(crate) fn bytecode(module: &Module<'_>, method: &Method) -> Vec<Line> {
             literal,
             numbers,
             branch: instruction.operation.starts_with("if") || instruction.operation.starts_with("br_if"),
+            data: None,
         }
     };
     method.instructions.iter().map(line).collect()

@@ -128,9 +128,7 @@ impl Sketch {
         *count += 1;
         match *count {
             1 => self.features.push(plain),
-            more if more <= MAX_OCCURRENCES => {
-                self.features.push(feature(kind, mix(value, u64::from(more))))
-            }
+            more if more <= MAX_OCCURRENCES => self.features.push(feature(kind, mix(value, u64::from(more)))),
             _ => {}
         }
     }
@@ -273,11 +271,15 @@ impl Sketch {
             Some(_) => (right, left, swapped(condition)),
             None => (left, right, condition),
         };
-        let signed =
-            matches!(condition, C::SignedLess | C::SignedLessOrEqual | C::SignedGreater | C::SignedGreaterOrEqual);
+        let signed = matches!(
+            condition,
+            C::SignedLess | C::SignedLessOrEqual | C::SignedGreater | C::SignedGreaterOrEqual
+        );
         let (order, strict) = match condition {
             C::Equal | C::NotEqual => (0u64, true),
-            C::SignedLess | C::UnsignedLess | C::SignedGreaterOrEqual | C::UnsignedGreaterOrEqual => (1, true),
+            C::SignedLess | C::UnsignedLess | C::SignedGreaterOrEqual | C::UnsignedGreaterOrEqual => {
+                (1, true)
+            }
             C::Other => (2, true),
             _ => (1, false),
         };
@@ -333,7 +335,12 @@ fn combine(operation: Operation, left: Value, right: Value) -> Value {
     let tag = hash(format_args_tag(operation));
     let commutes = matches!(
         operation,
-        Operation::Add | Operation::Multiply | Operation::And | Operation::Or | Operation::Xor | Operation::Select
+        Operation::Add
+            | Operation::Multiply
+            | Operation::And
+            | Operation::Or
+            | Operation::Xor
+            | Operation::Select
     );
     let (a, b) = (left.hash(), right.hash());
     let (a, b) = if commutes && a > b { (b, a) } else { (a, b) };

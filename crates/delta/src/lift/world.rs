@@ -63,7 +63,9 @@ impl<'m, 'data> World<'m, 'data> {
         let mut ranges = Vec::new();
         for (number, function) in (0u32..).zip(&module.functions) {
             entries.entry(function.address.0).or_insert(number);
-            let of = |&(start, size): &(assay_binary::Address, u64)| (start.0, start.0.saturating_add(size), number);
+            let of = |&(start, size): &(assay_binary::Address, u64)| {
+                (start.0, start.0.saturating_add(size), number)
+            };
             ranges.extend(function.ranges.iter().map(of));
         }
         ranges.sort_unstable();
@@ -129,10 +131,7 @@ impl<'m, 'data> World<'m, 'data> {
 
     /// Whether the code of this architecture is decoded at all.
     pub fn is_lifted(&self) -> bool {
-        matches!(
-            self.module.architecture,
-            Architecture::X86_64 | Architecture::X86 | Architecture::Aarch64
-        )
+        matches!(self.module.architecture, Architecture::X86_64 | Architecture::X86 | Architecture::Aarch64)
     }
 
     pub fn convention(&self) -> Convention {

@@ -141,8 +141,10 @@ impl<'i> Lift<'i> {
             reference,
             flow,
             effect: if invalid { Effect::None } else { self.effect() },
-            padding: matches!(raw.mnemonic(), Mnemonic::Nop | Mnemonic::Int3 | Mnemonic::Endbr64 | Mnemonic::Endbr32)
-                || self.is_filler(),
+            padding: matches!(
+                raw.mnemonic(),
+                Mnemonic::Nop | Mnemonic::Int3 | Mnemonic::Endbr64 | Mnemonic::Endbr32
+            ) || self.is_filler(),
         }
     }
 
@@ -300,7 +302,8 @@ impl<'i> Lift<'i> {
 
     fn memory(&self) -> Memory {
         let raw = self.raw;
-        let register = |name: Name| (name != Name::None && !raw.is_ip_rel_memory_operand()).then(|| number(name));
+        let register =
+            |name: Name| (name != Name::None && !raw.is_ip_rel_memory_operand()).then(|| number(name));
         let address = self.memory_address();
         Memory {
             base: register(raw.memory_base()).filter(|_| address.is_none()),
@@ -319,15 +322,37 @@ impl<'i> Lift<'i> {
         let set = |operation, from| Effect::Set { to: a, operation, from };
         let same = raw.op_count() > 1 && a == b && matches!(a, Operand::Register(_));
         match raw.mnemonic() {
-            M::Mov | M::Movzx | M::Movsx | M::Movsxd | M::Movaps | M::Movups | M::Movdqa | M::Movdqu | M::Movd
-            | M::Movq | M::Movss | M::Movsd | M::Movapd | M::Movupd | M::Vmovups | M::Vmovaps | M::Vmovdqu
-            | M::Vmovdqa | M::Vmovss | M::Vmovsd | M::Vmovd | M::Vmovq => set(Operation::Move, [b, Operand::None]),
+            M::Mov
+            | M::Movzx
+            | M::Movsx
+            | M::Movsxd
+            | M::Movaps
+            | M::Movups
+            | M::Movdqa
+            | M::Movdqu
+            | M::Movd
+            | M::Movq
+            | M::Movss
+            | M::Movsd
+            | M::Movapd
+            | M::Movupd
+            | M::Vmovups
+            | M::Vmovaps
+            | M::Vmovdqu
+            | M::Vmovdqa
+            | M::Vmovss
+            | M::Vmovsd
+            | M::Vmovd
+            | M::Vmovq => set(Operation::Move, [b, Operand::None]),
             M::Lea => {
                 let memory = self.memory();
-                set(Operation::Move, match memory.address {
-                    Some(address) if memory.index.is_none() => [Operand::Address(address), Operand::None],
-                    _ => [Operand::Effective(memory), Operand::None],
-                })
+                set(
+                    Operation::Move,
+                    match memory.address {
+                        Some(address) if memory.index.is_none() => [Operand::Address(address), Operand::None],
+                        _ => [Operand::Effective(memory), Operand::None],
+                    },
+                )
             }
             M::Xor | M::Sub | M::Pxor | M::Xorps | M::Vpxor | M::Vxorps if same => {
                 set(Operation::Move, [Operand::Number(0), Operand::None])
@@ -356,7 +381,9 @@ impl<'i> Lift<'i> {
             M::Pop | M::Call | M::Ret | M::Jmp | M::Nop | M::Leave | M::Endbr64 | M::Endbr32 => Effect::None,
             _ if raw.is_jcc_short_or_near() => Effect::Branch(condition(raw.condition_code())),
             _ if is_select(raw.mnemonic()) => set(Operation::Select, [a, b]),
-            _ if is_set_byte(raw.mnemonic()) => set(Operation::Select, [Operand::Number(1), Operand::Number(0)]),
+            _ if is_set_byte(raw.mnemonic()) => {
+                set(Operation::Select, [Operand::Number(1), Operand::Number(0)])
+            }
             mnemonic => self.unknown(mnemonic, a, b),
         }
     }
@@ -425,8 +452,18 @@ fn is_select(mnemonic: Mnemonic) -> bool {
     use Mnemonic as M;
     matches!(
         mnemonic,
-        M::Cmova | M::Cmovae | M::Cmovb | M::Cmovbe | M::Cmove | M::Cmovne | M::Cmovg | M::Cmovge | M::Cmovl
-            | M::Cmovle | M::Cmovs | M::Cmovns
+        M::Cmova
+            | M::Cmovae
+            | M::Cmovb
+            | M::Cmovbe
+            | M::Cmove
+            | M::Cmovne
+            | M::Cmovg
+            | M::Cmovge
+            | M::Cmovl
+            | M::Cmovle
+            | M::Cmovs
+            | M::Cmovns
     )
 }
 
@@ -434,7 +471,17 @@ fn is_set_byte(mnemonic: Mnemonic) -> bool {
     use Mnemonic as M;
     matches!(
         mnemonic,
-        M::Seta | M::Setae | M::Setb | M::Setbe | M::Sete | M::Setne | M::Setg | M::Setge | M::Setl | M::Setle
-            | M::Sets | M::Setns
+        M::Seta
+            | M::Setae
+            | M::Setb
+            | M::Setbe
+            | M::Sete
+            | M::Setne
+            | M::Setg
+            | M::Setge
+            | M::Setl
+            | M::Setle
+            | M::Sets
+            | M::Setns
     )
 }
