@@ -291,6 +291,7 @@ pub(crate) fn recognise(data: &[u8]) -> Option<&'static str> {
         [b'M', b'Z', ..] => Some("PE"),
         [0xcf | 0xce, 0xfa, 0xed, 0xfe] | [0xfe, 0xed, 0xfa, 0xcf | 0xce] => Some("Mach-O"),
         [0xca, 0xfe, 0xba, 0xbe] => Some(fat_or_class(data)),
+        [0xca, 0xfe, 0xba, 0xbf] => Some("a universal Mach-O"),
         [0, b'a', b's', b'm'] => Some("Wasm"),
         [b'!', b'<', b'a', b'r'] => Some("an ar archive"),
         [b'P', b'K', 3, 4] => Some("a zip archive"),

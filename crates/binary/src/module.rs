@@ -255,8 +255,22 @@ impl<'data> Module<'data> {
         BinaryError::bound("file size", data.len(), limits::MAX_FILE_BYTES)?;
         match recognise(data) {
             Some("ELF") => native::elf::read(data),
+            Some("PE") => native::pe::read(data),
+            Some("Mach-O") => native::macho::read(data),
+            None if native::pe::is_object(data) => native::pe::read_object(data),
             Some(format) => Err(BinaryError::UnsupportedFormat { format }),
             None => Err(BinaryError::UnknownFormat),
+        }
+    }
+
+    /// Reads all modules of a file: one, but for the slices of a universal Mach-O.
+    ///
+    /// # Errors
+    /// As [`Module::parse`], for the first module that cannot be read.
+    pub fn parse_all(data: &'data [u8]) -> Result<Vec<Self>, BinaryError> {
+        match recognise(data) {
+            Some("a universal Mach-O") => native::macho::slices(data)?.into_iter().map(Self::parse).collect(),
+            _ => Ok(vec![Self::parse(data)?]),
         }
     }
 

@@ -14,6 +14,12 @@ const MAX_SWEEPS: usize = 3;
 /// Most functions of one name that are asked whether a split-off part is theirs.
 const MAX_PARENTS: usize = 64;
 
+/// A range that the format itself says belongs to a function which starts elsewhere.
+pub(crate) struct Part {
+    pub start: u64,
+    pub parent: u64,
+}
+
 /// One start with all that is known of it.
 struct Start {
     address: u64,
@@ -27,7 +33,7 @@ struct Start {
 
 /// Makes `module.functions`, `gaps`, `overlaps` and `padding` from seeds in any order; regions, slots
 /// and stubs must be complete and sorted.
-pub(crate) fn delimit(module: &mut Module<'_>, seeds: Vec<Seed>) {
+pub(crate) fn delimit(module: &mut Module<'_>, seeds: Vec<Seed>, parts: &[Part]) {
     let mut starts = starts(module, seeds);
     find_ends(module, &mut starts);
     for _ in 0..MAX_SWEEPS {
@@ -38,6 +44,7 @@ pub(crate) fn delimit(module: &mut Module<'_>, seeds: Vec<Seed>) {
     }
     account(module, &starts);
     module.functions = join_fragments(module, starts);
+    join_parts(module, parts);
 }
 
 fn code_end(module: &Module<'_>, address: u64) -> Option<u64> {
@@ -313,4 +320,27 @@ fn parent_of(
         targets.iter().any(|target| (start.0..start.0 + size).contains(target))
     };
     candidates.iter().take(MAX_PARENTS).find(jumps_in).copied()
+}
+
+/// Moves what starts at a part to its parent, unless it has a name of its own.
+fn join_parts(module: &mut Module<'_>, parts: &[Part]) {
+    let find = |functions: &[Function], address: u64| {
+        functions.binary_search_by_key(&address, |function| function.address.0).ok()
+    };
+    let mut moved = HashSet::new();
+    for part in parts.iter().filter(|part| part.start != part.parent) {
+        let (Some(from), Some(to)) =
+            (find(&module.functions, part.start), find(&module.functions, part.parent))
+        else {
+            continue;
+        };
+        if module.functions[from].names.is_empty() && !moved.contains(&to) && moved.insert(from) {
+            let ranges = std::mem::take(&mut module.functions[from].ranges);
+            module.functions[to].ranges.extend(ranges);
+        }
+    }
+    module.functions.retain(|function| !function.ranges.is_empty());
+    for function in &mut module.functions {
+        function.ranges[1..].sort_unstable();
+    }
 }

@@ -3,12 +3,15 @@
 pub(crate) mod elf;
 mod functions;
 mod go;
+pub(crate) mod link;
+pub(crate) mod macho;
+pub(crate) mod pe;
 mod sweep;
 
-pub(crate) use functions::delimit;
+pub(crate) use functions::{Part, delimit};
 pub(crate) use go::read_pclntab;
 
-use crate::{Architecture, DebugId, FunctionEvidence, Module, ModuleFormat};
+use crate::{Architecture, DebugId, FunctionEvidence, Module, ModuleFormat, limits, toolchain};
 
 /// Something that says where a function starts, before starts are brought together.
 #[derive(Clone, Debug)]
@@ -51,4 +54,32 @@ pub(crate) fn empty<'data>(format: ModuleFormat, architecture: Architecture) -> 
 
 pub(crate) fn hexadecimal(bytes: &[u8]) -> DebugId {
     DebugId(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// By address; what contradicts an earlier region is left out with a warning.
+pub(crate) fn sort_regions(module: &mut Module<'_>) {
+    module.regions.sort_by_key(|region| region.address);
+    let mut end = 0u64;
+    let mut dropped = Vec::new();
+    module.regions.retain(|region| {
+        let fits = region.address.0 >= end
+            && region.address.0.checked_add(region.size).is_some()
+            && region.size <= limits::MAX_ADDRESS;
+        if fits {
+            end = region.end();
+        } else {
+            dropped.push(format!("section `{}` contradicts another one's place", region.name));
+        }
+        fits
+    });
+    module.warnings.append(&mut dropped);
+}
+
+/// Adds the languages whose runtimes show in the finished module.
+fn name_languages(module: &mut Module<'_>) {
+    let mut found = std::mem::take(&mut module.toolchains);
+    found.extend(toolchain::go_build_info(module));
+    found.extend(toolchain::identify_symbols(module, &found));
+    toolchain::sort(&mut found);
+    module.toolchains = found;
 }

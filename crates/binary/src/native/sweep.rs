@@ -82,20 +82,22 @@ fn word_filling(architecture: &Architecture, code: &[u8]) -> (usize, usize) {
     (leading.min(code.len()), ((words - trailing) * 4).min(code.len()))
 }
 
-/// The targets of direct calls in `code`.
+/// The targets of direct calls in `code`. A call to the next instruction only asks for its own address,
+/// and one to itself is an object file's, to be filled in.
 pub(crate) fn call_targets(architecture: &Architecture, code: &[u8], address: u64, out: &mut Vec<u64>) {
     if let Some(bits) = bitness(architecture) {
         let mut decoder = Decoder::with_ip(bits, code, address, DecoderOptions::NONE);
         let mut instruction = Instruction::default();
         while decoder.can_decode() {
             decoder.decode_out(&mut instruction);
-            if instruction.is_call_near() {
+            if instruction.is_call_near() && instruction.near_branch_target() != instruction.next_ip() {
                 out.push(instruction.near_branch_target());
             }
         }
     } else if *architecture == Architecture::Aarch64 {
         let words = code.as_chunks::<4>().0.iter().map(|&word| u32::from_le_bytes(word));
-        for (index, word) in words.enumerate().filter(|(_, word)| word >> 26 == 0b10_0101) {
+        for (index, word) in words.enumerate().filter(|(_, word)| word >> 26 == 0b10_0101 && *word << 6 != 0)
+        {
             let offset = i64::from((word << 6) as i32 >> 6) * 4;
             out.push(address.wrapping_add(index as u64 * 4).wrapping_add_signed(offset));
         }

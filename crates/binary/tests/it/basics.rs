@@ -36,7 +36,8 @@ pub fn build(dir: &Path, tool: &str, file: &str, source: &str, args: &[&str]) ->
     match Command::new(tool).args(args).arg(&input).arg("-o").arg(&output).output() {
         Ok(out) => {
             assert!(out.status.success(), "{tool}: {}", String::from_utf8_lossy(&out.stderr));
-            Some(output)
+            let windows = output.with_extension("exe");
+            Some(if windows.exists() { windows } else { output })
         }
         Err(error) => {
             eprintln!("skipped: {tool}: {error}");

@@ -3,9 +3,10 @@
 use std::collections::HashSet;
 
 use super::raw::RawFile;
-use super::relocations::{Meaning, meaning};
+use super::relocations::meaning;
 use crate::bytes::Bytes;
 use crate::native::Seed;
+use crate::native::link::Meaning;
 use crate::{Address, FunctionEvidence, Module, ModuleImport, Slot, SlotTarget, limits};
 
 /// One relocation of a dynamic table.
@@ -96,11 +97,15 @@ fn packed(file: &RawFile<'_>, data: &[u8], entries: &mut Vec<Entry>) {
     };
     let width = u64::from(file.word());
     let bytes = Bytes { data, little: file.bytes.little };
-    let mut push = |address| entries.push(Entry { address, kind: relative, symbol: 0, addend: None });
     let mut next = 0u64;
-    let room = limits::MAX_RELOCATIONS as u64 / 64;
-    for index in 0..(data.len() as u64 / width).min(room) {
+    // Every slot has its bytes in the file.
+    let most = (file.bytes.data.len() / 4).min(limits::MAX_RELOCATIONS);
+    for index in 0..(data.len() as u64 / width) {
         let Some(word) = bytes.word(index * width, file.word()) else { break };
+        if entries.len() > most {
+            break;
+        }
+        let mut push = |address| entries.push(Entry { address, kind: relative, symbol: 0, addend: None });
         if word & 1 == 0 {
             push(word);
             next = word.wrapping_add(width);
@@ -143,7 +148,9 @@ fn slot(file: &RawFile<'_>, module: &Module<'_>, entry: &Entry) -> Option<Slot> 
             let addend = addend.map_or_else(String::new, |addend| format!("{addend:+}"));
             (width, SlotTarget::Other(format!("{words} {name}{addend}")))
         }
-        Meaning::GotRelative(_) | Meaning::GotInstruction | Meaning::Instruction(_) => return None,
+        Meaning::FromEnd(_) | Meaning::GotRelative(_) | Meaning::GotInstruction | Meaning::Instruction(_) => {
+            return None;
+        }
     };
     Some(Slot { address: Address(entry.address), width, target })
 }

@@ -12,11 +12,11 @@ use std::borrow::Cow;
 use object::elf;
 
 use self::raw::{RawFile, RawSection, RawSymbol};
-use super::{Seed, delimit, empty, hexadecimal, read_pclntab};
+use super::{Seed, delimit, empty, hexadecimal, read_pclntab, sort_regions};
 use crate::elf::NameBudget;
 use crate::{
     Address, Architecture, BinaryError, DataSymbol, FunctionEvidence, Module, ModuleFormat, Region,
-    SectionKind, limits,
+    SectionKind,
 };
 
 /// Longest build id that is kept, in bytes; linkers write 8 to 32.
@@ -42,7 +42,8 @@ pub(crate) fn read(data: &[u8]) -> Result<Module<'_>, BinaryError> {
     module.toolchains = toolchains(&file);
     symbols(&file, &mut module, &mut seeds)?;
     go_functions(&module, &mut seeds);
-    delimit(&mut module, seeds);
+    delimit(&mut module, seeds, &[]);
+    super::name_languages(&mut module);
     Ok(module)
 }
 
@@ -168,25 +169,6 @@ fn regions_of_segments<'data>(file: &RawFile<'data>, module: &mut Module<'data>)
     sort_regions(module);
 }
 
-/// By address; what contradicts an earlier region is left out with a warning.
-pub(crate) fn sort_regions(module: &mut Module<'_>) {
-    module.regions.sort_by_key(|region| region.address);
-    let mut end = 0u64;
-    let mut dropped = Vec::new();
-    module.regions.retain(|region| {
-        let fits = region.address.0 >= end
-            && region.address.0.checked_add(region.size).is_some()
-            && region.size <= limits::MAX_ADDRESS;
-        if fits {
-            end = region.end();
-        } else {
-            dropped.push(format!("section `{}` contradicts another one's place", region.name));
-        }
-        fits
-    });
-    module.warnings.append(&mut dropped);
-}
-
 fn symbols(file: &RawFile<'_>, module: &mut Module<'_>, seeds: &mut Vec<Seed>) -> Result<(), BinaryError> {
     let mut names = NameBudget::new(file.bytes.data.len().saturating_mul(2));
     for symbol in file.symbols.iter().chain(&file.dynamic_symbols) {
@@ -243,5 +225,5 @@ fn go_functions(module: &Module<'_>, seeds: &mut Vec<Seed>) {
 
 fn toolchains(file: &RawFile<'_>) -> Vec<crate::Toolchain> {
     let section = |name: &str| file.section(name).map(|section| section.bytes).unwrap_or_default();
-    crate::toolchain::identify_sections(&section, file.bytes.little).into_iter().collect()
+    crate::toolchain::identify_sections(&section, file.bytes.little)
 }

@@ -1,50 +1,7 @@
 //! What the relocation types of the three lifted architectures mean (their psABI supplements).
 
 use crate::Architecture;
-
-/// What a relocation puts at its place, as far as the reader tells them apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Meaning {
-    /// Nothing.
-    None,
-    /// Symbol plus addend, in so many bytes.
-    Absolute(u8),
-    /// Base plus addend: an address of this module.
-    Base(u8),
-    /// What the resolver function at base plus addend returns.
-    Resolved(u8),
-    /// Symbol plus addend minus the place, in so many bytes.
-    Relative(u8),
-    /// The address of a GOT slot with the symbol's address, minus the place.
-    GotRelative(u8),
-    /// The same by the page and by the offset in the page of an AArch64 instruction.
-    GotInstruction,
-    /// An AArch64 instruction that refers to symbol plus addend.
-    Instruction(Field),
-    /// The library's object is copied here.
-    Copy,
-    /// A relation that is no address, in words.
-    Other(u8, &'static str),
-}
-
-/// Where an AArch64 instruction holds the address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Field {
-    /// 26 bits of words from here.
-    Branch26,
-    /// 19 bits of words from here.
-    Branch19,
-    /// 14 bits of words from here.
-    Branch14,
-    /// 21 bits of bytes from here.
-    Near21,
-    /// 21 bits of pages from here.
-    Page21,
-    /// The low 12 bits, in units of two to this power.
-    Low12(u8),
-    /// 16 bits of the address, from this bit on.
-    Move(u8),
-}
+use crate::native::link::{Field, Meaning};
 
 pub(super) fn meaning(architecture: &Architecture, kind: u32) -> Meaning {
     match architecture {
