@@ -11,8 +11,6 @@
 
 mod signature;
 
-use std::collections::BTreeMap;
-
 use assay_binary::Address;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -244,7 +242,7 @@ impl Search<'_> {
         }
         let sketch = self.difference(vulnerable, fixed, function.features(), |_| true);
         let numbers = distinct(function.numbers());
-        let instructions = self.shares(&vulnerable.numbers, &fixed.numbers, &numbers, |_| 1.0);
+        let instructions = self.shares(&vulnerable.numbers, &fixed.numbers, &numbers, |_| (1.0, 1.0));
         let scores: Vec<f64> = [portable, sketch, instructions].into_iter().flatten().collect();
         if scores.is_empty() { 0.0 } else { scores.iter().sum::<f64>() / scores.len() as f64 }
     }
@@ -267,17 +265,17 @@ impl Search<'_> {
         vulnerable: &[u32],
         fixed: &[u32],
         found: &[u32],
-        trust: impl Fn(u32) -> f64,
+        trust: impl Fn(u32) -> (f64, f64),
     ) -> Option<f64> {
         let share = |x: &[u32], y: &[u32]| {
-            let own: BTreeMap<u32, f64> = x
-                .iter()
-                .filter(|key| y.binary_search(key).is_err())
-                .map(|&key| (key, self.weight(key) * trust(key)))
-                .collect();
-            let all: f64 = own.values().sum();
-            let there: f64 =
-                own.iter().filter(|(key, _)| found.binary_search(key).is_ok()).map(|(_, w)| w).sum();
+            let (mut there, mut all) = (0.0, 0.0);
+            for &key in x.iter().filter(|key| y.binary_search(key).is_err()) {
+                let (weight, missing) = trust(key);
+                let is_there = found.binary_search(&key).is_ok();
+                let weight = self.weight(key) * if is_there { weight } else { weight * missing };
+                there += if is_there { weight } else { 0.0 };
+                all += weight;
+            }
             (all > 0.0).then_some(there / all)
         };
         match (share(fixed, vulnerable), share(vulnerable, fixed)) {
@@ -295,14 +293,15 @@ fn is_portable(feature: u32) -> bool {
     matches!(FeatureKind::of(feature), K::Text | K::Import | K::Number | K::Bound)
 }
 
-/// How far a kind of feature can be trusted to be found again.
-fn trust(feature: u32) -> f64 {
+/// What it weighs that a feature of this kind is found, and how much of that its absence weighs: a
+/// compiler keeps texts and calls; it may write a comparison or a number in another way.
+fn trust(feature: u32) -> (f64, f64) {
     match FeatureKind::of(feature) {
-        FeatureKind::Text => 4.0,
-        FeatureKind::Import => 3.0,
-        FeatureKind::Bound => 2.0,
-        FeatureKind::Number => 1.5,
-        _ => 1.0,
+        FeatureKind::Text => (4.0, 1.0),
+        FeatureKind::Import => (3.0, 1.0),
+        FeatureKind::Bound => (2.0, 0.3),
+        FeatureKind::Number => (1.5, 0.3),
+        _ => (1.0, 0.5),
     }
 }
 
