@@ -70,6 +70,8 @@ const MIN_EVIDENCE: f64 = 0.25;
 const DOMINANT: f64 = 0.8;
 /// A sketch less alike than this is not the function.
 const MIN_SIMILARITY: f64 = 0.3;
+/// One function is at most so many times as long as the other at another level of optimisation.
+const MAX_GROWTH: usize = 8;
 /// The best must be this much better than the second.
 const MIN_MARGIN: f64 = 1.1;
 
@@ -201,23 +203,34 @@ impl Search<'_> {
         f64::from(self.signature.rarity.get(&key).copied().unwrap_or(3.0))
     }
 
+    /// How alike the sketches are, 0 to 1: what is in both against what is in either, where what a
+    /// compiler may write otherwise weighs less when it is missing.
     fn alike(&self, side: &Side, function: IndexedFunction<'_>) -> f64 {
-        let jaccard = |x: &[u32], y: &[u32]| {
-            let common: f64 =
-                x.iter().filter(|key| y.binary_search(key).is_ok()).map(|&k| self.weight(k)).sum();
-            let all: f64 = x.iter().map(|&key| self.weight(key)).sum::<f64>()
-                + y.iter().filter(|key| x.binary_search(key).is_err()).map(|&k| self.weight(k)).sum::<f64>();
-            if all > 0.0 { common / all } else { 0.0 }
-        };
-        let size = |a: usize, b: usize| a.max(b) as f64 <= 6.0 * a.min(b).max(8) as f64;
-        if !size(side.instructions as usize, function.instructions()) {
+        let (larger, smaller) = (side.instructions as usize, function.instructions());
+        if larger.max(smaller) > MAX_GROWTH * larger.min(smaller).max(8) {
             return 0.0;
         }
-        let sketch = jaccard(&side.features, function.features());
+        let sketch = self.common(&side.features, function.features(), trust);
         if !self.one_compiler {
             return sketch;
         }
-        sketch.max(jaccard(&side.numbers, &distinct(function.numbers())))
+        sketch.max(self.common(&side.numbers, &distinct(function.numbers()), |_| (1.0, 1.0)))
+    }
+
+    fn common(&self, x: &[u32], y: &[u32], trust: impl Fn(u32) -> (f64, f64)) -> f64 {
+        let (mut both, mut all) = (0.0, 0.0);
+        for &key in x {
+            let (weight, missing) = trust(key);
+            let weight = self.weight(key) * weight;
+            let is_there = y.binary_search(&key).is_ok();
+            both += if is_there { weight } else { 0.0 };
+            all += if is_there { weight } else { weight * missing };
+        }
+        for &key in y.iter().filter(|key| x.binary_search(key).is_err()) {
+            let (weight, missing) = trust(key);
+            all += self.weight(key) * weight * missing;
+        }
+        if all > 0.0 { both / all } else { 0.0 }
     }
 
     /// What the file lacks altogether: a function that only one side has.
@@ -301,7 +314,7 @@ fn trust(feature: u32) -> (f64, f64) {
         FeatureKind::Import => (3.0, 1.0),
         FeatureKind::Bound => (2.0, 0.3),
         FeatureKind::Number => (1.5, 0.3),
-        _ => (1.0, 0.5),
+        _ => (1.0, 0.15),
     }
 }
 
