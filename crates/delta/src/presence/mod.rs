@@ -12,6 +12,7 @@
 mod signature;
 
 use assay_binary::Address;
+use fnv::FnvHashMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -86,7 +87,12 @@ pub fn presence(signature: &PatchSignature, index: &Index) -> Result<Presence, S
             expected: NORMALISER_VERSION,
         });
     }
-    let search = Search { signature, index, one_compiler: is_one_compiler(signature, index) };
+    let search = Search {
+        signature,
+        index,
+        one_compiler: is_one_compiler(signature, index),
+        occurrences: occurrences(signature, index),
+    };
     let functions: Vec<FoundFunction> =
         (0..).zip(&signature.functions).map(|(number, function)| search.function(number, function)).collect();
     Ok(conclude(functions))
@@ -124,6 +130,27 @@ struct Search<'s> {
     signature: &'s PatchSignature,
     index: &'s Index,
     one_compiler: bool,
+    /// Where in the file the signature's features and numbers occur.
+    occurrences: FnvHashMap<u32, Vec<u32>>,
+}
+
+/// What so many functions of a file have finds none of them.
+const MAX_OCCURRENCES: usize = 256;
+/// Functions that are compared in full for one of the signature.
+const MAX_CANDIDATES: usize = 32;
+
+fn occurrences(signature: &PatchSignature, index: &Index) -> FnvHashMap<u32, Vec<u32>> {
+    let mut found: FnvHashMap<u32, Vec<u32>> =
+        signature.rarity.keys().map(|&key| (key, Vec::new())).collect();
+    for (number, function) in (0..).zip(index.functions()) {
+        for key in function.features().iter().chain(function.numbers()) {
+            if let Some(places) = found.get_mut(key).filter(|places| places.last() != Some(&number)) {
+                places.push(number);
+            }
+        }
+    }
+    found.retain(|_, places| (1..=MAX_OCCURRENCES).contains(&places.len()));
+    found
 }
 
 impl Search<'_> {
@@ -186,7 +213,7 @@ impl Search<'_> {
     fn by_sketch(&self, wanted: &PatchedFunction) -> Option<IndexedFunction<'_>> {
         let sides: Vec<&Side> = wanted.vulnerable.iter().chain(&wanted.fixed).collect();
         let mut best: Vec<(f64, IndexedFunction<'_>)> = Vec::new();
-        for function in self.index.functions() {
+        for function in self.candidates(&sides) {
             if function.is_named() && wanted.name.is_some() {
                 continue;
             }
@@ -197,6 +224,20 @@ impl Search<'_> {
         let second = best.get(1).map_or(0.0, |(alike, _)| *alike);
         let (alike, function) = best.into_iter().next()?;
         (alike >= MIN_SIMILARITY && alike >= second * MIN_MARGIN).then_some(function)
+    }
+
+    /// The functions that share the rarest features with the sides.
+    fn candidates(&self, sides: &[&Side]) -> Vec<IndexedFunction<'_>> {
+        let mut scores: FnvHashMap<u32, f64> = FnvHashMap::default();
+        for key in sides.iter().flat_map(|side| side.features.iter().chain(&side.numbers)) {
+            let weight = self.weight(*key);
+            let places = self.occurrences.get(key).map(Vec::as_slice).unwrap_or_default();
+            places.iter().for_each(|&number| *scores.entry(number).or_default() += weight);
+        }
+        let mut scores: Vec<(u32, f64)> = scores.into_iter().collect();
+        scores.sort_by(|x, y| y.1.total_cmp(&x.1).then(x.0.cmp(&y.0)));
+        scores.truncate(MAX_CANDIDATES);
+        scores.into_iter().map(|(number, _)| self.index.function(number as usize)).collect()
     }
 
     fn weight(&self, key: u32) -> f64 {
