@@ -98,7 +98,8 @@ fn another_architecture() {
 
 #[test]
 fn a_program_without_the_code_is_not_judged() {
-    let (Some(vulnerable), Some(fixed)) = (compiled("cc", "-O2", false, false), compiled("cc", "-O2", true, false))
+    let (Some(vulnerable), Some(fixed)) =
+        (compiled("cc", "-O2", false, false), compiled("cc", "-O2", true, false))
     else {
         return;
     };

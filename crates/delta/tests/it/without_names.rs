@@ -78,7 +78,8 @@ fn another_callee_of_the_same_shape_is_a_change() {
 
 #[test]
 fn another_variable_is_a_change() {
-    let change = |source: &str| source.replace("second -= x; return second * 3", "first -= x; return first * 3");
+    let change =
+        |source: &str| source.replace("second -= x; return second * 3", "first -= x; return first * 3");
     let Some(delta) = delta("cc", change, &["-O2"]) else { return };
     assert_eq!(delta.functions.changed.len(), 1, "{:#?}", delta.functions.changed);
 }
