@@ -10,6 +10,7 @@
 //!   memory, and are refused where they contradict the segments.
 //! - Names are as the file spells them; demangling is done elsewhere.
 
+mod bytecode;
 mod bytes;
 mod codemap;
 mod elf;

@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::image::recognise;
-use crate::{Address, BinaryError, DebugId, SectionKind, Toolchain, limits, native};
+use crate::{Address, BinaryError, DebugId, SectionKind, Toolchain, bytecode, limits, native};
 
 /// The container formats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -257,6 +257,8 @@ impl<'data> Module<'data> {
             Some("ELF") => native::elf::read(data),
             Some("PE") => native::pe::read(data),
             Some("Mach-O") => native::macho::read(data),
+            Some("a Java class") => bytecode::java::read(data),
+            Some("Wasm") => bytecode::wasm::read(data),
             None if native::pe::is_object(data) => native::pe::read_object(data),
             Some(format) => Err(BinaryError::UnsupportedFormat { format }),
             None => Err(BinaryError::UnknownFormat),

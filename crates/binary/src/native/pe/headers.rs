@@ -13,6 +13,7 @@ pub(crate) enum Directory {
     Tls = 9,
     LoadConfig = 10,
     DelayImport = 13,
+    Clr = 14,
 }
 
 pub(crate) struct RawSection<'data> {
@@ -30,6 +31,7 @@ pub(crate) struct Image<'data> {
     pub characteristics: u16,
     pub subsystem: u16,
     pub is_64: bool,
+    pub linker: (u8, u8),
     pub base: u64,
     pub entry: u32,
     pub sections: Vec<RawSection<'data>>,
@@ -51,6 +53,11 @@ impl<'data> Image<'data> {
             .get(directory as usize)
             .copied()
             .filter(|(address, size)| *address != 0 && *size != 0)
+    }
+
+    /// The directory of the CLI header.
+    pub(crate) fn clr(&self) -> Option<(u32, u32)> {
+        self.directory(Directory::Clr)
     }
 
     /// The file's bytes of so much memory, counted from the base.
@@ -109,6 +116,7 @@ fn read(bytes: Bytes<'_>, header: u32) -> Option<Image<'_>> {
         characteristics: bytes.u16(coff + 18)?,
         subsystem: bytes.u16(optional + 68)?,
         is_64,
+        linker: (bytes.u8(optional + 2)?, bytes.u8(optional + 3)?),
         base,
         entry: bytes.u32(optional + 16)?,
         sections: Vec::new(),

@@ -9,8 +9,10 @@ pub(crate) use coff::{is_object, read_object};
 
 use std::borrow::Cow;
 
-use self::headers::{Directory, Image, RawSection};
+pub(crate) use self::headers::Image;
+use self::headers::{Directory, RawSection};
 use super::{Seed, delimit, empty, read_pclntab};
+use crate::bytecode::clr;
 use crate::bytes::Bytes;
 use crate::{
     Address, Architecture, BinaryError, DebugId, FunctionEvidence, Module, ModuleFormat, Region, SectionKind,
@@ -22,6 +24,9 @@ const MAX_MARK_BYTES: usize = 1 << 16;
 
 pub(crate) fn read(data: &[u8]) -> Result<Module<'_>, BinaryError> {
     let image = headers::load(data)?;
+    if clr::is_assembly(&image) {
+        return clr::read(&image);
+    }
     let mut module = empty(ModuleFormat::Pe, architecture(image.machine));
     module.variant = Some(variant(&image).to_owned());
     module.debug_id = debug_id(&image);
