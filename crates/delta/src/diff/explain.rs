@@ -122,6 +122,13 @@ fn words(x: &[Line], y: &[Line]) -> Vec<String> {
         }
         _ => {}
     }
+    let fields = |lines: &[Line]| counts(lines.iter().flat_map(|line| line.fields.iter().copied()));
+    let (gone, new) = only(&fields(x), &fields(y));
+    match (gone.as_slice(), new.as_slice()) {
+        ([], []) => {}
+        ([before], [after]) => words.push(format!("the field at {before:#x} is now at {after:#x}")),
+        _ => words.push(format!("{} field offsets gone, {} new", gone.len(), new.len())),
+    }
     let data = |lines: &[Line]| counts(lines.iter().filter_map(|line| line.data));
     if data(x) != data(y) {
         words.push("reads other constant data".to_owned());

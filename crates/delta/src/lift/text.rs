@@ -23,6 +23,8 @@ pub(crate) struct Line {
     pub literal: Option<String>,
     /// The numbers it has.
     pub numbers: Vec<i64>,
+    /// The offsets from pointers at which it reads or writes, the frame excepted.
+    pub fields: Vec<i64>,
     /// Whether it is a conditional branch.
     pub branch: bool,
     /// The hash of the unnamed constant data it names.
@@ -62,8 +64,33 @@ fn line(world: &World<'_, '_>, body: &Body, instruction: &Instruction, names: &H
         call: call.filter(|_| matches!(instruction.flow, Flow::Call | Flow::ComputedCall | Flow::Jump)),
         literal,
         numbers: numbers(instruction),
+        fields: fields(instruction, world.convention().frame),
         branch: instruction.flow == Flow::Conditional,
         data,
+    }
+}
+
+fn fields(instruction: &Instruction, frame: &[u8]) -> Vec<i64> {
+    use super::code::{Effect, Operand};
+    let of = |operand: &Operand| match operand {
+        Operand::Memory(memory) | Operand::Effective(memory) => {
+            let base = memory.base.filter(|base| !frame.contains(base));
+            base.and(Some(memory.displacement)).filter(|&offset| offset != 0)
+        }
+        _ => None,
+    };
+    match &instruction.effect {
+        Effect::Set { to, from, .. } => {
+            let mut fields: Vec<i64> = [to, &from[0], &from[1]].into_iter().filter_map(of).collect();
+            fields.dedup();
+            fields
+        }
+        Effect::Compare { from, .. } | Effect::CompareAndBranch { from, .. } => {
+            from.iter().filter_map(of).collect()
+        }
+        Effect::Push(operand) => of(operand).into_iter().collect(),
+        Effect::Pair { first, .. } => [&first.0, &first.1].into_iter().filter_map(of).collect(),
+        _ => Vec::new(),
     }
 }
 
@@ -225,6 +252,7 @@ pub(crate) fn bytecode(module: &Module<'_>, method: &Method) -> Vec<Line> {
             call: call.filter(|_| is_call),
             literal,
             numbers,
+            fields: Vec::new(),
             branch: instruction.operation.starts_with("if") || instruction.operation.starts_with("br_if"),
             data: None,
         }
