@@ -226,7 +226,9 @@ impl Decoder<'_, '_> {
     fn close(&mut self) {
         let here = self.instructions.len() as u32;
         for (instruction, operand) in self.open.pop().map(|open| open.waiting).unwrap_or_default() {
-            if let Some(place) = self.instructions.get_mut(instruction).and_then(|i| i.operands.get_mut(operand)) {
+            if let Some(place) =
+                self.instructions.get_mut(instruction).and_then(|i| i.operands.get_mut(operand))
+            {
                 *place = Operand::Here(here);
             }
         }
