@@ -4,6 +4,7 @@
 mod bench;
 mod ci;
 mod corpus;
+mod deltas;
 mod demo;
 mod dist;
 mod floors;
@@ -27,6 +28,9 @@ cargo xtask bench witness [--json]       the runner beside native runs and bubbl
 cargo xtask corpus incidents [--only ID,ID] [-n N] [--json] [--fast] [--impostors] [--fetch]
                              [--assay FILE] [--data DIR]
                                          every incident: fetched, recorded, checked, replayed on both sides
+cargo xtask bench delta [--json]         indexing and comparing real builds beside diffoscope and abidiff
+cargo xtask corpus deltas [--only NAME,NAME] [--json]
+                                         consecutive builds of Debian packages, compared
 cargo xtask schemas                      rewrite openapi.json and schemas/
 cargo xtask dist                         one static binary in target/dist/";
 
@@ -40,6 +44,8 @@ fn main() -> ExitCode {
         ["ci"] => ci::run(),
         ["bench", "verify", ..] => bench::verify::run(has("--json")),
         ["bench", "witness", ..] => bench::witness::run(has("--json")),
+        ["bench", "delta", ..] => bench::delta::run(has("--json")),
+        ["corpus", "deltas", rest @ ..] => deltas::run(rest),
         ["corpus", "incidents", rest @ ..] => {
             corpus::Options::parse(rest).and_then(|options| corpus::run(&options))
         }

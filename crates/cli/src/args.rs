@@ -385,7 +385,7 @@ pub(crate) struct TraceFile {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Delta {
-    /// Index binaries
+    /// Index binaries; what was indexed once is compared in milliseconds
     Index {
         /// The files
         #[arg(required = true)]
@@ -397,6 +397,33 @@ pub(crate) enum Delta {
         a: PathBuf,
         /// The later file
         b: PathBuf,
+        /// Show this function side by side: its name, or its address in A such as 0x1f00
+        #[arg(long, value_name = "NAME|ADDRESS")]
+        function: Option<String>,
+    },
+    /// Make the signature of a patch from a build that has the incident and one that has the fix
+    Sign {
+        /// The build that has the incident
+        vulnerable: PathBuf,
+        /// The build that has the fix
+        fixed: PathBuf,
+        /// The incident
+        #[arg(long, value_name = "ID")]
+        incident: String,
+        /// Only these functions, by their names in the file [default: every changed function]
+        #[arg(long, value_name = "NAME")]
+        function: Vec<String>,
+        /// Where to write the signature
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// Say whether binaries have a patch
+    Presence {
+        /// The signature
+        signature: PathBuf,
+        /// The files
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
     },
     /// Prove that every function of A is unchanged in B
     Prove {

@@ -5,10 +5,18 @@ use std::time::Instant;
 
 use assay_delta::{Executed, Index, diff, prove};
 
+fn word(address: Option<assay_binary::Address>) -> String {
+    address.map_or_else(|| "-".to_owned(), |address| address.to_string())
+}
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let paths: Vec<String> = std::env::args().skip(1).collect();
     let [path_a, path_b] = paths.as_slice() else { return Err("usage: deltadiff A B".into()) };
     let (a, b) = (std::fs::read(path_a)?, std::fs::read(path_b)?);
+    let start = Instant::now();
+    let (module_a, module_b) = (assay_binary::Module::parse(&a)?, assay_binary::Module::parse(&b)?);
+    println!("both read: {:.1} ms", start.elapsed().as_secs_f64() * 1e3);
+    drop((module_a, module_b));
     let start = Instant::now();
     let (index_a, index_b) = (Index::build(&a)?, Index::build(&b)?);
     println!("both indexed cold: {:.1} ms", start.elapsed().as_secs_f64() * 1e3);
@@ -26,8 +34,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("unchanged {}, [changed, affected, added, removed, moved, renamed] {counts:?}", f.unchanged);
     println!("data: {} changed, {} added", delta.data.changed.len(), delta.data.added.len());
     println!("information {:.2} bits, entropy {:.4}", delta.delta_information, delta.delta_entropy);
-    for entry in f.changed.iter().take(20) {
-        println!("  {} {:?} {:?}: {}", entry.name, entry.address_a, entry.address_b, entry.why);
+    for entry in f.changed.iter().take(400) {
+        println!("  {} {} {}: {}", entry.name, word(entry.address_a), word(entry.address_b), entry.why);
+    }
+    for (what, list) in [("added", &f.added), ("removed", &f.removed)] {
+        for entry in list.iter().take(40) {
+            println!("  {what} {} {} {}", entry.name, word(entry.address_a), word(entry.address_b));
+        }
     }
     let start = Instant::now();
     match prove(&a, &b, Executed::All) {

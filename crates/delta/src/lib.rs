@@ -10,16 +10,27 @@
 mod body;
 mod diff;
 mod error;
+mod identity;
 mod index;
+mod lift;
 pub mod limits;
 mod pieces;
+mod presence;
 mod program;
 mod prove;
 mod tables;
 
-pub use diff::{DataChanges, Delta, FunctionChanges, FunctionEntry, diff};
+pub use diff::{
+    DataChanges, Delta, Explanation, FunctionChanges, FunctionEntry, Row, diff, diff_files, diff_modules,
+    explain,
+};
 pub use error::DeltaError;
-pub use index::{Index, IndexedFunction, IndexedObject, NORMALISER_VERSION};
+pub use index::{About, Index, IndexedFunction, IndexedObject, NORMALISER_VERSION};
+pub use lift::Target;
+pub use presence::{
+    FoundFunction, PatchSignature, PatchStatus, PatchedFunction, Presence, Side, SignatureError, SignedBuild,
+    presence, sign,
+};
 pub use prove::{
     Artifact, Assumption, CheckError, CheckReport, DataPair, DeltaProof, Executed, FunctionPair, Reason,
     Refusal, check, prove,

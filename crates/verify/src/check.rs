@@ -67,7 +67,7 @@ impl Verifier {
         let elsewhere = (n / ELSEWHERE_SHARE).max(3).min(n.saturating_sub(1));
         let mut runs = Runs::default();
         for turn in 0..n {
-            let run = self.run(&ready, None, runs.how(turn, n, elsewhere)).await?;
+            let run = self.run(&ready, None, Runs::how(turn, n, elsewhere)).await?;
             runs.add(run, turn, n, elsewhere);
         }
         let mut outcome = compare(*id, n, &runs, &ready.row);
@@ -109,7 +109,7 @@ struct Runs {
 impl Runs {
     /// Every turn has another load, CPU, user, host name and order of files around it; the last ones lie
     /// elsewhere, and one of these has its fresh memory filled instead.
-    fn how(&self, turn: u32, n: u32, elsewhere: u32) -> How {
+    fn how(turn: u32, n: u32, elsewhere: u32) -> How {
         const FILL: u8 = 0x5a;
         let mut perturbation = Perturbation::of_turn(u64::from(turn));
         let mut layout = Layout::Fixed;

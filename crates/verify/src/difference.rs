@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::divergence::{DivergedStack, MAX_TRACE, first_difference, running_stack};
 use crate::judge::judge;
-use crate::observation::Observation;
+use crate::observation::{Observation, ending_text};
 use crate::path::reached;
 use crate::running::{How, Ready, Timed};
 use crate::{Verifier, VerifyError, VerifyResult};
@@ -137,7 +137,7 @@ impl Verifier {
         let at = usize::try_from(event).unwrap_or(usize::MAX).saturating_sub(1);
         let text = match run.report.trace.get(at) {
             Some(line) => line.clone(),
-            None => format!("ended: {}", crate::observation::ending_text(&run.report.ending)),
+            None => format!("ended: {}", ending_text(&run.report.ending)),
         };
         Ok(DivergedStack {
             event: text,
@@ -166,8 +166,8 @@ fn reason(a: &Ready, run_a: &RunReport, b: &Ready, run_b: &RunReport, parted: bo
             Ending::Unsupported { code, detail } => {
                 return (ReasonClass::Unmodelled, format!("{name} met {code}: {detail}"));
             }
-            Ending::LimitExceeded { limit } if !same => {
-                return (ReasonClass::Budget, format!("{name} reached its limit of {limit:?}"));
+            ending @ Ending::LimitExceeded { .. } if !same => {
+                return (ReasonClass::Budget, format!("{name} ended with {}", ending_text(ending)));
             }
             _ => {}
         }
@@ -185,8 +185,7 @@ fn reason(a: &Ready, run_a: &RunReport, b: &Ready, run_b: &RunReport, parted: bo
     if same {
         return (ReasonClass::None, "both show the same, on different ways".to_owned());
     }
-    let ending = |run| crate::observation::ending_text(run);
-    let detail = match (ending(&run_a.ending), ending(&run_b.ending)) {
+    let detail = match (ending_text(&run_a.ending), ending_text(&run_b.ending)) {
         (a, b) if a == b => format!("both ended with {a}, with other output or another stack"),
         (a, b) => format!("the first ended with {a}, the second with {b}"),
     };

@@ -8,6 +8,7 @@ mod drafts;
 mod handing_on;
 mod main_job;
 mod reports;
+mod serving;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -1,49 +1,58 @@
-//! An index as bytes: fixed-width little-endian records, then a table of strings.
+//! An index as bytes: arrays of fixed-width little-endian records, so that a mapped file is read in
+//! place.
 //!
-//! Layout: magic, normaliser version, reserved word, SHA-256 of what follows; then the artifact's
-//! digest, five counts, the records of functions, objects and edges, one number per instruction,
-//! and the strings that records name by offset and length. Every record starts at a multiple of four
-//! so that a mapped file can be read in place; nothing in it is ever changed.
+//! Layout: magic, normaliser version, reserved word, SHA-256 of what follows; then seven counts, and in
+//! this order the facts of the artifact (JSON), the names, the records of functions and objects, the
+//! references, the numbers and the features, each array starting at a multiple of eight bytes. Nothing
+//! in a file is ever changed.
 
-use assay_binary::{Address, Toolchain, ToolchainEvidence};
 use assay_evidence::Sha256;
 
-use super::{Index, IndexedFunction, IndexedObject, NORMALISER_VERSION};
+use super::{FunctionRecord, Index, NORMALISER_VERSION, ObjectRecord, Run};
 use crate::error::DeltaError;
+use crate::lift::Target;
 use crate::limits::MAX_INDEX_ENTRIES;
 
 const MAGIC: &[u8; 8] = b"ASSAYIDX";
 const HEADER: usize = 8 + 4 + 4 + 32;
-const FUNCTION: usize = 8 + 8 + 32 + 8 + 8 + 4 + 4;
-const OBJECT: usize = 8 + 8 + 32 + 8 + 8;
+const FUNCTION: usize = 3 * 8 + 3 * 32 + 4 * 8 + 8;
+const OBJECT: usize = 2 * 8 + 2 * 16 + 32 + 2 * 8;
+const COUNTS: usize = 7;
+/// Bytes of one entry of each array, in the order of the counts.
+const WIDTHS: [usize; COUNTS] = [1, 1, FUNCTION, OBJECT, 8, 4, 4];
 
 impl Index {
     /// The index as bytes, the same for the same index.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut writer = Writer::default();
-        writer.bytes(self.artifact.as_bytes());
-        let instructions: usize = self.functions.iter().map(|function| function.instructions.len()).sum();
-        for count in [self.functions.len(), self.objects.len(), self.edges.len(), instructions] {
-            writer.u64(count as u64);
-        }
-        writer.optional(self.debug_id.as_deref());
-        writer.optional(self.toolchain.as_ref().map(|t| t.name.as_str()));
-        writer.optional(self.toolchain.as_ref().map(|t| t.version.as_str()));
-        writer.u64(self.toolchain.as_ref().map_or(0, |t| evidence_number(t.evidence)));
-        for function in &self.functions {
-            writer.node(function.address, function.size, &function.hash, &function.name);
-            writer.u32(function.instructions.len() as u32);
-            writer.u32(0);
-        }
-        for object in &self.objects {
-            writer.node(object.address, object.size, &object.hash, &object.name);
-        }
-        for &(from, to) in &self.edges {
-            writer.u32(from);
-            writer.u32(to);
-        }
-        self.functions.iter().flat_map(|f| &f.instructions).for_each(|&number| writer.u32(number));
-        writer.finish()
+        let about = serde_json::to_vec(&self.about).unwrap_or_default();
+        let counts = [
+            about.len(),
+            self.names.len(),
+            self.functions.len(),
+            self.objects.len(),
+            self.references.len(),
+            self.numbers.len(),
+            self.features.len(),
+        ];
+        let size: usize = counts.iter().zip(WIDTHS).map(|(count, width)| count * width + 8).sum();
+        let mut out = Vec::with_capacity(HEADER + COUNTS * 8 + size);
+        out.extend_from_slice(MAGIC);
+        out.extend_from_slice(&NORMALISER_VERSION.to_le_bytes());
+        out.extend_from_slice(&[0; 4 + 32]);
+        counts.iter().for_each(|&count| out.extend_from_slice(&(count as u64).to_le_bytes()));
+        out.extend_from_slice(&about);
+        align(&mut out);
+        out.extend_from_slice(self.names.as_bytes());
+        align(&mut out);
+        self.functions.iter().for_each(|function| put_function(&mut out, function));
+        self.objects.iter().for_each(|object| put_object(&mut out, object));
+        self.references.iter().for_each(|&target| out.extend_from_slice(&packed(target).to_le_bytes()));
+        self.numbers.iter().for_each(|number| out.extend_from_slice(&number.to_le_bytes()));
+        align(&mut out);
+        self.features.iter().for_each(|feature| out.extend_from_slice(&feature.to_le_bytes()));
+        let digest = Sha256::of(&out[HEADER..]);
+        out[16..HEADER].copy_from_slice(digest.as_bytes());
+        out
     }
 
     /// Reads an index.
@@ -51,56 +60,52 @@ impl Index {
     /// # Errors
     /// [`DeltaError`]: no index, one of another version, or damaged.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, DeltaError> {
-        let payload = payload(bytes)?;
-        let mut reader = Reader { bytes: payload, at: 0, strings: &[] };
-        let artifact = reader.digest()?;
-        let counts = [reader.count()?, reader.count()?, reader.count()?, reader.count()?];
-        let strings_at = strings_start(counts).filter(|&at| at <= payload.len()).ok_or_else(truncated)?;
-        reader.strings = &payload[strings_at..];
-        let debug_id = reader.optional()?;
-        let (name, version, evidence) = (reader.optional()?, reader.optional()?, reader.u64()?);
-        let toolchain = match (name, version, evidence_of(evidence)) {
-            (Some(name), Some(version), Some(evidence)) => Some(Toolchain { name, version, evidence }),
-            _ => None,
+        let arrays = arrays(payload(bytes)?)?;
+        let [about, names, functions, objects, references, numbers, features] = arrays;
+        let about =
+            serde_json::from_slice(about).map_err(|_| DeltaError::NotAnIndex { detail: "no facts" })?;
+        let names =
+            std::str::from_utf8(names).map_err(|_| DeltaError::NotAnIndex { detail: "a name is no text" })?;
+        let word = |word: &[u8]| u32::from_le_bytes([word[0], word[1], word[2], word[3]]);
+        let index = Self {
+            about,
+            names: names.to_owned(),
+            functions: functions.chunks_exact(FUNCTION).map(function).collect(),
+            objects: objects.chunks_exact(OBJECT).map(object).collect(),
+            references: references
+                .chunks_exact(8)
+                .map(|bytes| unpacked(Reader { bytes, at: 0 }.u64()))
+                .collect::<Option<_>>()
+                .ok_or(DeltaError::NotAnIndex { detail: "a reference to nothing" })?,
+            numbers: numbers.chunks_exact(4).map(word).collect(),
+            features: features.chunks_exact(4).map(word).collect(),
         };
-        let mut index =
-            Self { artifact, debug_id, toolchain, functions: vec![], objects: vec![], edges: vec![] };
-        let mut lengths = Vec::new();
-        for _ in 0..counts[0] {
-            let (address, size, hash, name) = reader.node()?;
-            lengths.push(reader.u32()? as usize);
-            reader.u32()?;
-            index.functions.push(IndexedFunction { name, address, size, hash, instructions: Vec::new() });
-        }
-        for _ in 0..counts[1] {
-            let (address, size, hash, name) = reader.node()?;
-            index.objects.push(IndexedObject { name, address, size, hash });
-        }
-        let nodes = (counts[0] + counts[1]) as u64;
-        for _ in 0..counts[2] {
-            let edge = (reader.u32()?, reader.u32()?);
-            if u64::from(edge.0.max(edge.1)) >= nodes {
-                return Err(DeltaError::NotAnIndex { detail: "an edge to no node" });
-            }
-            index.edges.push(edge);
-        }
-        for (function, length) in index.functions.iter_mut().zip(lengths) {
-            function.instructions = reader.words(length, strings_at)?;
-        }
-        Ok(index)
+        index
+            .is_consistent()
+            .then_some(index)
+            .ok_or(DeltaError::NotAnIndex { detail: "a run past its array" })
     }
-}
 
-/// The fixed part after the counts: three optional strings and the evidence.
-const ABOUT: usize = 3 * 16 + 8;
-
-fn strings_start(counts: [usize; 4]) -> Option<usize> {
-    let sizes = [FUNCTION, OBJECT, 8, 4];
-    let records = counts
-        .iter()
-        .zip(sizes)
-        .try_fold(0usize, |sum, (&count, size)| sum.checked_add(count.checked_mul(size)?))?;
-    records.checked_add(32 + 4 * 8 + ABOUT)
+    fn is_consistent(&self) -> bool {
+        let within = |run: Run, length: usize| run.from as usize + run.length as usize <= length;
+        let named = |run: Run| {
+            let (from, to) = (run.from as usize, run.from as usize + run.length as usize);
+            self.names.get(from..to).is_some()
+        };
+        let targets = self.references.iter().all(|target| match *target {
+            Target::Function(number) => (number as usize) < self.functions.len(),
+            Target::Object(number) => (number as usize) < self.objects.len(),
+            Target::Variable(_) => true,
+        });
+        targets
+            && self.functions.iter().all(|f| {
+                named(f.name)
+                    && within(f.numbers, self.numbers.len())
+                    && within(f.references, self.references.len())
+                    && within(f.features, self.features.len())
+            })
+            && self.objects.iter().all(|o| named(o.name) && within(o.references, self.references.len()))
+    }
 }
 
 fn payload(bytes: &[u8]) -> Result<&[u8], DeltaError> {
@@ -118,140 +123,128 @@ fn payload(bytes: &[u8]) -> Result<&[u8], DeltaError> {
     Ok(payload)
 }
 
+fn arrays(payload: &[u8]) -> Result<[&[u8]; COUNTS], DeltaError> {
+    let mut found = [[].as_slice(); COUNTS];
+    let mut at = COUNTS * 8;
+    for (number, width) in WIDTHS.iter().enumerate() {
+        let bytes = payload.get(number * 8..number * 8 + 8).ok_or_else(truncated)?;
+        let count = Reader { bytes, at: 0 }.u64();
+        if count > MAX_INDEX_ENTRIES * 64 {
+            return Err(DeltaError::NotAnIndex { detail: "a count past its limit" });
+        }
+        at = at.next_multiple_of(8);
+        let size = usize::try_from(count).ok().and_then(|count| count.checked_mul(*width));
+        let end = size.and_then(|size| at.checked_add(size)).ok_or_else(truncated)?;
+        found[number] = payload.get(at..end).ok_or_else(truncated)?;
+        at = end;
+    }
+    Ok(found)
+}
+
 fn truncated() -> DeltaError {
     DeltaError::NotAnIndex { detail: "it ends too early" }
 }
 
-fn evidence_number(evidence: ToolchainEvidence) -> u64 {
-    match evidence {
-        ToolchainEvidence::Comment => 1,
-        ToolchainEvidence::DwarfProducer => 2,
-        _ => 0,
+/// The header is a multiple of eight, so that alignment in the file is alignment in the payload.
+fn align(out: &mut Vec<u8>) {
+    out.resize(out.len().next_multiple_of(8), 0);
+}
+
+fn packed(target: Target) -> u64 {
+    match target {
+        Target::Function(number) => u64::from(number),
+        Target::Object(number) => 1 << 62 | u64::from(number),
+        Target::Variable(address) => 2 << 62 | (address & ((1 << 62) - 1)),
     }
 }
 
-fn evidence_of(number: u64) -> Option<ToolchainEvidence> {
-    match number {
-        1 => Some(ToolchainEvidence::Comment),
-        2 => Some(ToolchainEvidence::DwarfProducer),
+fn unpacked(value: u64) -> Option<Target> {
+    let low = value & ((1 << 62) - 1);
+    match value >> 62 {
+        0 => u32::try_from(low).ok().map(Target::Function),
+        1 => u32::try_from(low).ok().map(Target::Object),
+        2 => Some(Target::Variable(low)),
         _ => None,
     }
 }
 
-#[derive(Default)]
-struct Writer {
-    records: Vec<u8>,
-    strings: Vec<u8>,
+fn put_run(out: &mut Vec<u8>, run: Run) {
+    out.extend_from_slice(&run.from.to_le_bytes());
+    out.extend_from_slice(&run.length.to_le_bytes());
 }
 
-impl Writer {
-    fn bytes(&mut self, bytes: &[u8]) {
-        self.records.extend_from_slice(bytes);
+fn put_function(out: &mut Vec<u8>, function: &FunctionRecord) {
+    for value in [function.address, function.size, function.masked] {
+        out.extend_from_slice(&value.to_le_bytes());
     }
-
-    fn u32(&mut self, value: u32) {
-        self.bytes(&value.to_le_bytes());
+    for hash in [&function.exact, &function.meaning, &function.closure] {
+        out.extend_from_slice(hash.as_bytes());
     }
-
-    fn u64(&mut self, value: u64) {
-        self.bytes(&value.to_le_bytes());
+    for run in [function.name, function.numbers, function.references, function.features] {
+        put_run(out, run);
     }
+    out.extend_from_slice(&u64::from(function.flags).to_le_bytes());
+}
 
-    fn string(&mut self, text: &str) {
-        self.u64(self.strings.len() as u64);
-        self.u64(text.len() as u64);
-        self.strings.extend_from_slice(text.as_bytes());
-    }
+fn put_object(out: &mut Vec<u8>, object: &ObjectRecord) {
+    out.extend_from_slice(&object.address.to_le_bytes());
+    out.extend_from_slice(&object.size.to_le_bytes());
+    out.extend_from_slice(&object.meaning);
+    out.extend_from_slice(&object.exact);
+    out.extend_from_slice(object.closure.as_bytes());
+    put_run(out, object.name);
+    put_run(out, object.references);
+}
 
-    /// No text is an offset that no string has.
-    fn optional(&mut self, text: Option<&str>) {
-        match text {
-            Some(text) => self.string(text),
-            None => {
-                self.u64(u64::MAX);
-                self.u64(0);
-            }
-        }
-    }
-
-    fn node(&mut self, address: Address, size: u64, hash: &Sha256, name: &str) {
-        self.u64(address.0);
-        self.u64(size);
-        self.bytes(hash.as_bytes());
-        self.string(name);
-    }
-
-    fn finish(self) -> Vec<u8> {
-        let payload = [self.records, self.strings].concat();
-        let mut out = Vec::with_capacity(HEADER + payload.len());
-        out.extend_from_slice(MAGIC);
-        out.extend_from_slice(&NORMALISER_VERSION.to_le_bytes());
-        out.extend_from_slice(&[0; 4]);
-        out.extend_from_slice(Sha256::of(&payload).as_bytes());
-        out.extend_from_slice(&payload);
-        out
+fn function(bytes: &[u8]) -> FunctionRecord {
+    let mut reader = Reader { bytes, at: 0 };
+    FunctionRecord {
+        address: reader.u64(),
+        size: reader.u64(),
+        masked: reader.u64(),
+        exact: Sha256::from_bytes(reader.take()),
+        meaning: Sha256::from_bytes(reader.take()),
+        closure: Sha256::from_bytes(reader.take()),
+        name: reader.run(),
+        numbers: reader.run(),
+        references: reader.run(),
+        features: reader.run(),
+        flags: reader.u64() as u32,
     }
 }
 
+fn object(bytes: &[u8]) -> ObjectRecord {
+    let mut reader = Reader { bytes, at: 0 };
+    ObjectRecord {
+        address: reader.u64(),
+        size: reader.u64(),
+        meaning: reader.take(),
+        exact: reader.take(),
+        closure: Sha256::from_bytes(reader.take()),
+        name: reader.run(),
+        references: reader.run(),
+    }
+}
+
+/// Reads records whose size was checked.
 struct Reader<'b> {
     bytes: &'b [u8],
     at: usize,
-    strings: &'b [u8],
 }
 
 impl Reader<'_> {
-    fn take<const N: usize>(&mut self) -> Result<[u8; N], DeltaError> {
-        let bytes = self.bytes.get(self.at..self.at + N).and_then(|bytes| bytes.try_into().ok());
+    fn take<const N: usize>(&mut self) -> [u8; N] {
+        let mut out = [0; N];
+        out.copy_from_slice(&self.bytes[self.at..self.at + N]);
         self.at += N;
-        bytes.ok_or_else(truncated)
+        out
     }
 
-    fn u32(&mut self) -> Result<u32, DeltaError> {
-        self.take().map(u32::from_le_bytes)
+    fn u64(&mut self) -> u64 {
+        u64::from_le_bytes(self.take())
     }
 
-    fn u64(&mut self) -> Result<u64, DeltaError> {
-        self.take().map(u64::from_le_bytes)
-    }
-
-    fn count(&mut self) -> Result<usize, DeltaError> {
-        match self.u64()? {
-            count if count <= MAX_INDEX_ENTRIES => Ok(count as usize),
-            _ => Err(DeltaError::NotAnIndex { detail: "a count past its limit" }),
-        }
-    }
-
-    fn digest(&mut self) -> Result<Sha256, DeltaError> {
-        self.take().map(Sha256::from_bytes)
-    }
-
-    fn optional(&mut self) -> Result<Option<String>, DeltaError> {
-        let (offset, length) = (self.u64()?, self.u64()?);
-        if offset == u64::MAX {
-            return Ok(None);
-        }
-        let end = offset
-            .checked_add(length)
-            .filter(|&end| end <= self.strings.len() as u64)
-            .ok_or_else(truncated)?;
-        let text = std::str::from_utf8(&self.strings[offset as usize..end as usize]);
-        text.map(|text| Some(text.to_owned()))
-            .map_err(|_| DeltaError::NotAnIndex { detail: "a name is no text" })
-    }
-
-    fn node(&mut self) -> Result<(Address, u64, Sha256, String), DeltaError> {
-        let (address, size, hash) = (self.u64()?, self.u64()?, self.digest()?);
-        let name = self.optional()?.ok_or(DeltaError::NotAnIndex { detail: "a node without a name" })?;
-        Ok((Address(address), size, hash, name))
-    }
-
-    fn words(&mut self, count: usize, limit: usize) -> Result<Vec<u32>, DeltaError> {
-        let end = count.checked_mul(4).and_then(|size| self.at.checked_add(size)).filter(|&end| end <= limit);
-        let bytes = self.bytes.get(self.at..end.ok_or_else(truncated)?).ok_or_else(truncated)?;
-        self.at += bytes.len();
-        Ok(bytes
-            .chunks_exact(4)
-            .map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]]))
-            .collect())
+    fn run(&mut self) -> Run {
+        Run { from: u32::from_le_bytes(self.take()), length: u32::from_le_bytes(self.take()) }
     }
 }

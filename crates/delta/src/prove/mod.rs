@@ -33,7 +33,8 @@ use assay_evidence::Sha256;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::index::{NORMALISER_VERSION, hash_unit};
+use crate::identity::hash_unit;
+use crate::index::NORMALISER_VERSION;
 use crate::program::Program;
 
 /// Which of A's code the recorded run executed.

@@ -56,3 +56,14 @@ pub fn only(bytes: &[u8], parts: &[&str]) -> Vec<Address> {
     assert!(found.len() >= parts.len(), "{parts:?}");
     found
 }
+
+/// The file without its symbols, by the `strip` that belongs to the compiler.
+pub fn stripped(compiler: &str, bytes: &[u8]) -> Option<Vec<u8>> {
+    let strip = compiler.strip_suffix("-gcc").map_or("strip".to_owned(), |prefix| format!("{prefix}-strip"));
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("file");
+    std::fs::write(&path, bytes).unwrap();
+    let done = Command::new(&strip).arg(&path).output().ok()?;
+    assert!(done.status.success(), "{strip}: {}", String::from_utf8_lossy(&done.stderr));
+    Some(std::fs::read(&path).unwrap())
+}

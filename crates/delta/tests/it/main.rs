@@ -5,3 +5,5 @@ mod build;
 mod carry;
 mod differences;
 mod hostile;
+mod patches;
+mod without_names;

@@ -51,21 +51,27 @@ impl<C: Read + Write> Channel<C> {
                 b'$' => {}
                 _ => continue,
             }
-            let mut data = Vec::new();
+            let (mut data, mut found) = (Vec::new(), 0u8);
             loop {
-                match self.byte()? {
-                    b'#' => break,
-                    b'}' => data.push(self.byte()? ^ 0x20),
-                    byte => data.push(byte),
+                // The sum is over the bytes as they came: which ones are escaped is the sender's choice.
+                let mut byte = self.byte()?;
+                if byte == b'#' {
+                    break;
                 }
+                found = found.wrapping_add(byte);
+                if byte == b'}' {
+                    let escaped = self.byte()?;
+                    found = found.wrapping_add(escaped);
+                    byte = escaped ^ 0x20;
+                }
+                data.push(byte);
                 if data.len() > MAX_PACKET {
                     return Err(io::ErrorKind::InvalidData.into());
                 }
             }
             let digits = [self.byte()?, self.byte()?];
             let said = std::str::from_utf8(&digits).ok().and_then(|text| u8::from_str_radix(text, 16).ok());
-            // Escaped bytes were summed as they came.
-            let right = said == Some(sum(&escape(&data)));
+            let right = said == Some(found);
             if self.acknowledge {
                 self.connection.write_all(if right { b"+" } else { b"-" })?;
             }
@@ -150,6 +156,16 @@ mod tests {
         assert!(channel.receive().is_err());
         channel.send(b"a}b").unwrap();
         assert_eq!(channel.connection.1, [b"-+$a}]b#".as_slice(), b"9d"].concat());
+    }
+
+    /// gdb escapes `}`, `#` and `$` alone; a `*` comes as it is.
+    #[test]
+    fn what_the_other_side_did_not_escape() {
+        for (wire, data) in [("$a*b#ed", "a*b"), ("$a}]b#9d", "a}b")] {
+            let mut channel = Channel::new(Wire(io::Cursor::new(wire.as_bytes().to_vec()), Vec::new()));
+            assert_eq!(channel.receive().unwrap(), Received::Packet(data.as_bytes().to_vec()));
+            assert_eq!(channel.connection.1, b"+");
+        }
     }
 
     #[test]

@@ -1,73 +1,31 @@
-//! What an address is, said without the address.
+//! The exact identity of a unit of x86-64 code for the proof: what an address is, said without the
+//! address, by the names that the file gives.
 
-use std::collections::{BTreeSet, HashMap};
+mod instruction;
 
-use assay_binary::{Address, Image, Relocation, RelocationKind, SymbolKind, UnitKind};
+use assay_binary::{Image, Relocation, RelocationKind, SymbolKind, UnitKind};
 use assay_evidence::{Sha256, Sha256Stream};
 
-use super::{Index, IndexedObject};
-use crate::limits::{MAX_CONSTANT_BYTES, MAX_POINTER_DEPTH};
+use crate::limits::MAX_CONSTANT_BYTES;
 use crate::program::{Program, stable_name};
 
 const SLOT: u64 = 8;
 
-/// The nodes of the reference graph.
-pub(super) struct Nodes {
-    units: HashMap<usize, u32>,
-    objects: Vec<(u64, u64, String)>,
-    functions: u32,
-}
+/// A hash in the making.
+pub(crate) use instruction::hash_unit;
 
-impl Nodes {
-    pub fn new(program: &Program<'_>, functions: &[usize]) -> Self {
-        let units = functions.iter().enumerate().map(|(node, &unit)| (unit, node as u32)).collect();
-        let mut objects: Vec<(u64, u64, String)> = Vec::new();
-        let named = program.image.symbols().iter().filter(|s| s.kind == SymbolKind::Object && s.size > 0);
-        for symbol in named.filter(|s| program.image.section_at(s.address.0).is_some()) {
-            let end = symbol.address.0.saturating_add(symbol.size);
-            match objects.last_mut().filter(|last| last.1 > symbol.address.0) {
-                Some(last) => last.1 = last.1.max(end),
-                None => objects.push((symbol.address.0, end, symbol.name.clone())),
-            }
-        }
-        Self { units, objects, functions: functions.len() as u32 }
-    }
-
-    fn object_at(&self, address: u64) -> Option<usize> {
-        let after = self.objects.partition_point(|(start, ..)| *start <= address);
-        let index = after.checked_sub(1)?;
-        (address < self.objects[index].1).then_some(index)
-    }
-
-    /// Hashes every object and adds the edges that leave it.
-    pub fn objects(&self, program: &Program<'_>, index: &mut Index) {
-        for (number, (start, end, name)) in self.objects.iter().enumerate() {
-            let mut identity = Identity::new(program, Some(self));
-            identity.memory(*start, end - start, MAX_POINTER_DEPTH);
-            let (hash, edges) = identity.finish();
-            let node = self.functions + number as u32;
-            index.edges.extend(edges.into_iter().map(|to| (node, to)));
-            let (name, address, size) = (name.clone(), Address(*start), end - start);
-            index.objects.push(IndexedObject { name, address, size, hash });
-        }
-    }
-}
-
-/// A hash in the making, and the nodes it named.
-pub(super) struct Identity<'p, 'data> {
+struct Identity<'p, 'data> {
     program: &'p Program<'data>,
-    nodes: Option<&'p Nodes>,
     hash: Sha256Stream,
-    edges: BTreeSet<u32>,
 }
 
 impl<'p, 'data> Identity<'p, 'data> {
-    pub fn new(program: &'p Program<'data>, nodes: Option<&'p Nodes>) -> Self {
-        Self { program, nodes, hash: Sha256::stream(), edges: BTreeSet::new() }
+    fn new(program: &'p Program<'data>) -> Self {
+        Self { program, hash: Sha256::stream() }
     }
 
-    pub fn finish(self) -> (Sha256, BTreeSet<u32>) {
-        (self.hash.finish(), self.edges)
+    fn finish(self) -> Sha256 {
+        self.hash.finish()
     }
 
     fn image(&self) -> &'p Image<'data> {
@@ -75,7 +33,7 @@ impl<'p, 'data> Identity<'p, 'data> {
     }
 
     /// A tagged part: length first, so that no two sequences of parts are one sequence of bytes.
-    pub fn part(&mut self, tag: &str, bytes: &[u8]) {
+    fn part(&mut self, tag: &str, bytes: &[u8]) {
         self.hash.update(&[tag.len() as u8]);
         self.hash.update(tag.as_bytes());
         self.hash.update(&(bytes.len() as u64).to_le_bytes());
@@ -83,13 +41,10 @@ impl<'p, 'data> Identity<'p, 'data> {
     }
 
     /// Code at `address`: the unit's name, and which entry or offset of it.
-    pub fn code(&mut self, address: u64) {
+    fn code(&mut self, address: u64) {
         let program = self.program;
         let Some(index) = program.map.unit_at(address) else { return self.part("unknown code", &[]) };
         let unit = &program.map.units()[index];
-        if let Some(node) = self.nodes.and_then(|nodes| nodes.units.get(&index)) {
-            self.edges.insert(*node);
-        }
         match unit.kind {
             UnitKind::Stub { slot } => match program.image.relocation_at(slot.0) {
                 Some(relocation) => self.slot(relocation, 1),
@@ -105,10 +60,7 @@ impl<'p, 'data> Identity<'p, 'data> {
     }
 
     /// Memory at `address` of which `size` bytes are used, or an unknown number.
-    pub fn data(&mut self, address: u64, size: Option<u64>, depth: u32) {
-        if let Some((number, nodes)) = self.nodes.and_then(|nodes| Some((nodes.object_at(address)?, nodes))) {
-            self.edges.insert(nodes.functions + number as u32);
-        }
+    fn data(&mut self, address: u64, size: Option<u64>, depth: u32) {
         if let Some((name, offset)) = self.named(address) {
             self.part("object", name.as_bytes());
             return self.part("offset", &offset.to_le_bytes());
@@ -150,7 +102,7 @@ impl<'p, 'data> Identity<'p, 'data> {
     }
 
     /// Bytes with the slots among them resolved; zeros at the end may be padding and do not count.
-    pub fn memory(&mut self, address: u64, size: u64, depth: u32) {
+    fn memory(&mut self, address: u64, size: u64, depth: u32) {
         let program = self.program;
         let mut at = address;
         for relocation in program.image.relocations_in(address, address.saturating_add(size)) {

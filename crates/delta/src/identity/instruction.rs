@@ -1,49 +1,32 @@
-//! Tier T1: the exact hash over a unit's decoded instructions with their operands resolved.
+//! The exact hash over a unit's decoded instructions with their operands resolved.
 //!
 //! What goes in: operation, registers, immediates, displacements that are no addresses; branch
 //! targets as instruction numbers within the unit; callees and addresses by what they are
-//! (`identity.rs`); jump tables as lists of instruction numbers. What does not: addresses, encodings,
+//! (the parent module); jump tables as lists of instruction numbers. What does not: addresses, encodings,
 //! alignment padding (`nop`), the order of units, the contents of tables of distances.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use assay_evidence::Sha256;
 use iced_x86::{Instruction, Mnemonic, OpKind, Register};
 
-use super::identity::{Identity, Nodes};
+use super::Identity;
 use crate::body::{Body, Reference, reference};
 use crate::limits::MAX_POINTER_DEPTH;
 use crate::program::Program;
 use crate::tables::Table;
 
-/// A unit as lifted.
-pub(super) struct Lifted {
-    pub hash: Sha256,
-    pub instructions: Vec<u32>,
-    pub edges: BTreeSet<u32>,
-}
-
 /// The exact hash of one unit.
 pub(crate) fn hash_unit(program: &Program<'_>, unit: usize) -> Sha256 {
-    lift(program, unit, None).hash
-}
-
-pub(super) fn lift(program: &Program<'_>, unit: usize, nodes: Option<&Nodes>) -> Lifted {
     let body = Body::decode(&program.image, &program.map.units()[unit]);
     let lift = Lift { program, tables: &program.tables[unit], numbers: numbers(&body), body: &body };
     let mut whole = Sha256::stream();
-    let mut instructions = Vec::new();
-    let mut edges = BTreeSet::new();
     for instruction in body.instructions().filter(|i| i.mnemonic() != Mnemonic::Nop) {
-        let mut identity = Identity::new(program, nodes);
+        let mut identity = Identity::new(program);
         lift.instruction(instruction, &mut identity);
-        let (hash, found) = identity.finish();
-        whole.update(hash.as_bytes());
-        let [a, b, c, d, ..] = *hash.as_bytes();
-        instructions.push(u32::from_le_bytes([a, b, c, d]));
-        edges.extend(found);
+        whole.update(identity.finish().as_bytes());
     }
-    Lifted { hash: whole.finish(), instructions, edges }
+    whole.finish()
 }
 
 /// The number of each instruction; padding has the number of what follows it.

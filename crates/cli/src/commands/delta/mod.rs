@@ -1,0 +1,140 @@
+//! `assay delta`: from files alone. What was indexed once is kept in the data folder.
+
+mod kept;
+mod patch;
+mod print;
+mod proof;
+
+use std::path::Path;
+use std::time::Instant;
+
+use assay_binary::{Address, Module};
+use assay_delta::Index;
+use assay_evidence::Sha256;
+use serde_json::{Value, json};
+
+use super::read_input;
+use crate::args::{Delta, Global};
+use crate::error::{CliError, Exit, chain};
+use crate::output::Output;
+use kept::Kept;
+
+/// The largest binary.
+const MAX_BINARY: u64 = 2 << 30;
+
+pub(super) fn run(global: &Global, command: &Delta, output: &Output) -> Result<Exit, CliError> {
+    let kept = Kept::of(global);
+    match command {
+        Delta::Index { files } => index(&kept, files, output),
+        Delta::Diff { a, b, function: None } => diff(&kept, a, b, output),
+        Delta::Diff { a, b, function: Some(name) } => side_by_side(&kept, a, b, name, output),
+        Delta::Sign { vulnerable, fixed, incident, function, output: file } => {
+            let builds = [artifact(&kept, vulnerable)?.1, artifact(&kept, fixed)?.1];
+            patch::sign(&builds, incident, function, file.as_deref(), output)
+        }
+        Delta::Presence { signature, files } => patch::presence(&kept, signature, files, output),
+        Delta::Prove { a, b, output: file } => proof::prove(a, b, file.as_deref(), output),
+        Delta::Check { proof, a, b } => proof::check(proof, a, b, output),
+    }
+}
+
+/// A file and its index, from the data folder where it is kept there.
+fn artifact(kept: &Kept, file: &Path) -> Result<(Vec<u8>, Index), CliError> {
+    let bytes = read_input(file, MAX_BINARY)?;
+    let digest = Sha256::of(&bytes);
+    if let Some(index) = kept.load(digest) {
+        return Ok((bytes, index));
+    }
+    let index = Index::build(&bytes).map_err(|error| refused(file, &error))?;
+    kept.keep(&index);
+    Ok((bytes, index))
+}
+
+fn refused(file: &Path, error: &dyn std::error::Error) -> CliError {
+    let message = format!("{}: {}", file.display(), chain(error));
+    CliError::refused("artifact_refused", message, "name a binary of a format that `assay delta index` reads")
+}
+
+fn index(kept: &Kept, files: &[std::path::PathBuf], output: &Output) -> Result<Exit, CliError> {
+    let bar = output.bar("indexing", files.len() as u64);
+    let mut rows = Vec::new();
+    for file in files {
+        rows.push(index_row(kept, file)?);
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    let document = if let [row] = rows.as_slice() { row.clone() } else { json!({ "artifacts": rows }) };
+    output.data(&document, || print::indexes(&rows));
+    Ok(Exit::Yes)
+}
+
+fn index_row(kept: &Kept, file: &Path) -> Result<Value, CliError> {
+    let started = Instant::now();
+    let bytes = read_input(file, MAX_BINARY)?;
+    let index = Index::build(&bytes).map_err(|error| refused(file, &error))?;
+    let stored = index.to_bytes();
+    kept.keep(&index);
+    let about = index.about();
+    Ok(json!({
+        "file": file,
+        "artifact": about.artifact,
+        "index": Sha256::of(&stored),
+        "bytes": stored.len(),
+        "format": about.format,
+        "architecture": about.architecture,
+        "variant": about.variant,
+        "debugId": about.debug_id,
+        "lifted": about.lifted,
+        "functions": index.functions().len(),
+        "objects": index.objects().len(),
+        "toolchain": index.toolchain(),
+        "toolchains": about.toolchains,
+        "gapBytes": about.gap_bytes,
+        "overlapBytes": about.overlap_bytes,
+        "paddingBytes": about.padding_bytes,
+        "warnings": about.warnings,
+        "milliseconds": started.elapsed().as_secs_f64() * 1000.0,
+    }))
+}
+
+fn diff(kept: &Kept, a: &Path, b: &Path, output: &Output) -> Result<Exit, CliError> {
+    let started = Instant::now();
+    let spinner = output.spinner("comparing");
+    let ((bytes_a, index_a), (bytes_b, index_b)) = (artifact(kept, a)?, artifact(kept, b)?);
+    let read = |bytes| Module::parse(bytes);
+    let modules = (read(&bytes_a), read(&bytes_b));
+    let delta = match &modules {
+        (Ok(module_a), Ok(module_b)) => assay_delta::diff_modules(module_a, module_b, &index_a, &index_b),
+        _ => assay_delta::diff(&index_a, &index_b),
+    };
+    spinner.finish_and_clear();
+    let mut value = serde_json::to_value(&delta).unwrap_or_default();
+    if let Some(object) = value.as_object_mut() {
+        object.insert("milliseconds".to_owned(), json!(started.elapsed().as_secs_f64() * 1000.0));
+    }
+    output.data(&value, || print::delta(&delta, output));
+    Ok(Exit::Yes)
+}
+
+fn side_by_side(kept: &Kept, a: &Path, b: &Path, name: &str, output: &Output) -> Result<Exit, CliError> {
+    let ((bytes_a, index_a), (bytes_b, index_b)) = (artifact(kept, a)?, artifact(kept, b)?);
+    let wanted = name.strip_prefix("0x").and_then(|digits| u64::from_str_radix(digits, 16).ok()).map(Address);
+    let delta = assay_delta::diff(&index_a, &index_b);
+    let all = delta.functions.changed.iter().chain(&delta.functions.renamed);
+    let found = all
+        .into_iter()
+        .find(|entry| entry.name == name || wanted.is_some_and(|at| entry.address_a == Some(at)));
+    let addresses = found.and_then(|entry| Some((entry.address_a?, entry.address_b?)));
+    let Some((x, y)) = addresses else {
+        let message = format!("`{name}` is no changed function of these two files");
+        return Err(CliError::refused(
+            "function_not_changed",
+            message,
+            "`assay delta diff A B` lists those that changed",
+        ));
+    };
+    let explanation = assay_delta::explain(&bytes_a, &bytes_b, x, y).map_err(|error| refused(a, &error))?;
+    let document = json!({ "function": name, "address_a": x, "address_b": y, "words": explanation.words, "rows": explanation.rows });
+    output.data(&document, || print::side_by_side(&explanation, output));
+    Ok(Exit::Yes)
+}

@@ -1,0 +1,41 @@
+//! `delta_information` and `delta_entropy`.
+
+use std::collections::HashMap;
+
+use fnv::FnvHashMap;
+
+use crate::index::Index;
+
+/// The instructions of `of` that `other` does not have, as multisets.
+pub(super) fn missing(of: &[u32], other: &[u32]) -> Vec<u32> {
+    let mut left: HashMap<u32, usize> = HashMap::new();
+    other.iter().for_each(|&number| *left.entry(number).or_default() += 1);
+    let is_missing = |number: &u32| match left.get_mut(number) {
+        Some(count) if *count > 0 => {
+            *count -= 1;
+            false
+        }
+        _ => true,
+    };
+    of.iter().copied().filter(is_missing).collect()
+}
+
+/// See [`Delta::delta_information`](super::Delta) and [`Delta::delta_entropy`](super::Delta).
+pub(super) fn figures(a: &Index, b: &Index, changed: &[(usize, usize)]) -> (f64, f64) {
+    if changed.is_empty() {
+        return (0.0, 0.0);
+    }
+    let new: Vec<Vec<u32>> =
+        changed.iter().map(|&(x, y)| missing(b.function(y).numbers(), a.function(x).numbers())).collect();
+    let mut counts: FnvHashMap<u32, u64> = new.iter().flatten().map(|&number| (number, 0)).collect();
+    for number in &b.numbers {
+        if let Some(count) = counts.get_mut(number) {
+            *count += 1;
+        }
+    }
+    let total = b.numbers.len().max(1) as f64;
+    let uncertain: usize = changed.iter().map(|&(_, y)| b.function(y).instructions()).sum();
+    let bits = |number: &u32| (total / counts.get(number).copied().unwrap_or(1).max(1) as f64).log2();
+    let (sum, count) = (new.iter().flatten().map(bits).sum::<f64>(), new.iter().map(Vec::len).sum::<usize>());
+    (if count == 0 { 0.0 } else { sum / count as f64 }, uncertain as f64 / total)
+}
