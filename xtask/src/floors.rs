@@ -11,6 +11,7 @@ use crate::shell;
 /// The floors of the house.
 const FLOORS: &[(&str, u32)] = &[
     ("evidence", 0),
+    ("archive", 0),
     ("binary", 0),
     ("symbols", 1),
     ("stacks", 1),

@@ -88,7 +88,8 @@ impl Unit {
 /// that overlap are one, and symbols at one address are names of one entry. Linkage stubs, `.init`
 /// and `.fini` are units of their own. `name.cold` belongs to `name`, and a direct jump into the
 /// interior of another range makes both one unit; a jump to another function's entry is a tail call
-/// and does not. DWARF is not needed: split-off parts of every compiler in reach carry a symbol.
+/// and does not. A file without a full symbol table has its functions from `.eh_frame` instead, named
+/// `sub_` and their address. DWARF is not needed: split-off parts of every compiler in reach carry a symbol.
 ///
 /// Every byte of an executable section that is in no unit is in a gap.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

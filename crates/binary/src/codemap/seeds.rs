@@ -1,5 +1,7 @@
 //! Where code begins and ends, before parts are united.
 
+use std::borrow::Cow;
+
 use iced_x86::{Code, Decoder, DecoderOptions, Instruction, Mnemonic, OpKind, Register};
 
 use super::{CodeRange, Entry, Unit, UnitKind};
@@ -14,7 +16,7 @@ pub(super) struct Span {
 struct Seed<'a> {
     address: u64,
     size: u64,
-    name: &'a str,
+    name: Cow<'a, str>,
     binding: SymbolBinding,
 }
 
@@ -51,7 +53,7 @@ fn seeds<'a>(image: &'a Image<'_>) -> Vec<Seed<'a>> {
         .map(|symbol| Seed {
             address: symbol.address.0,
             size: symbol.size,
-            name: &symbol.name,
+            name: Cow::Borrowed(&symbol.name),
             binding: symbol.binding,
         })
         .collect();
@@ -59,11 +61,39 @@ fn seeds<'a>(image: &'a Image<'_>) -> Vec<Seed<'a>> {
     let known = [(Some(image.entry()), "_start"), (loader.init, "_init"), (loader.fini, "_fini")];
     for (address, name) in known.into_iter().filter_map(|(address, name)| Some((address?.0, name))) {
         if address != 0 && !seeds.iter().any(|seed| seed.address == address) {
-            seeds.push(Seed { address, size: 0, name, binding: SymbolBinding::Local });
+            seeds.push(Seed { address, size: 0, name: Cow::Borrowed(name), binding: SymbolBinding::Local });
         }
     }
-    seeds.sort_by(|a, b| (a.address, a.binding, a.name).cmp(&(b.address, b.binding, b.name)));
+    seeds.sort_by(|a, b| (a.address, a.binding, &a.name).cmp(&(b.address, b.binding, &b.name)));
+    if image.section(".symtab").is_none() {
+        add_frames(image, &mut seeds);
+    }
     seeds
+}
+
+/// A stripped file has no names for most of its functions, but frame descriptions of all that an unwinder
+/// may meet: they become functions named by their address, unless a known one holds their start. A signal
+/// trampoline's description starts before its code, which so stays a gap.
+fn add_frames(image: &Image<'_>, seeds: &mut Vec<Seed<'_>>) {
+    let mut found = Vec::new();
+    let mut known_end = 0;
+    let mut known = seeds.iter_mut().peekable();
+    for fde in image.unwind().fdes().iter().filter(|fde| fde.range.start < fde.range.end && !fde.signal_frame)
+    {
+        let (start, size) = (fde.range.start.0, fde.range.size());
+        while let Some(seed) = known.next_if(|seed| seed.address <= start) {
+            if seed.address == start && seed.size == 0 {
+                seed.size = size;
+            }
+            known_end = known_end.max(seed.address.saturating_add(seed.size.max(1)));
+        }
+        if start >= known_end {
+            let name = Cow::Owned(format!("sub_{start:x}"));
+            found.push(Seed { address: start, size, name, binding: SymbolBinding::Local });
+        }
+    }
+    seeds.extend(found);
+    seeds.sort_by_key(|seed| seed.address);
 }
 
 fn section_spans(image: &Image<'_>, section: &Section, seeds: &[Seed<'_>], spans: &mut Vec<Span>) {
@@ -98,7 +128,7 @@ fn section_spans(image: &Image<'_>, section: &Section, seeds: &[Seed<'_>], spans
 }
 
 fn add_entry(span: &mut Span, seed: &Seed<'_>) {
-    let name = seed.name.to_owned();
+    let name = seed.name.clone().into_owned();
     match span.entries.last_mut().filter(|entry| entry.address.0 == seed.address) {
         Some(entry) if entry.names.last() == Some(&name) || entry.names.len() >= MAX_ALIASES => {}
         Some(entry) => entry.names.push(name),

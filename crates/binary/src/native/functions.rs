@@ -34,6 +34,7 @@ struct Start {
 /// Makes `module.functions`, `gaps`, `overlaps` and `padding` from seeds in any order; regions, slots
 /// and stubs must be complete and sorted.
 pub(crate) fn delimit(module: &mut Module<'_>, seeds: Vec<Seed>, parts: &[Part]) {
+    keep_stubs_in_code(module);
     let mut starts = starts(module, seeds);
     find_ends(module, &mut starts);
     for _ in 0..MAX_SWEEPS {
@@ -45,6 +46,22 @@ pub(crate) fn delimit(module: &mut Module<'_>, seeds: Vec<Seed>, parts: &[Part])
     account(module, &starts);
     module.functions = join_fragments(module, starts);
     join_parts(module, parts);
+}
+
+/// A stub that lies outside of code or upon another one is not one.
+fn keep_stubs_in_code(module: &mut Module<'_>) {
+    let mut stubs = std::mem::take(&mut module.stubs);
+    let mut end = 0;
+    stubs.retain(|(start, size, _)| {
+        let after = start.0.checked_add(*size);
+        let inside = code_end(module, start.0).zip(after).is_some_and(|(limit, after)| after <= limit);
+        let kept = inside && *size > 0 && start.0 >= end;
+        if kept {
+            end = start.0 + size;
+        }
+        kept
+    });
+    module.stubs = stubs;
 }
 
 fn code_end(module: &Module<'_>, address: u64) -> Option<u64> {

@@ -393,7 +393,7 @@ fn in_place(bytes: &[u8], offset: u64, width: u8, little: bool) -> Option<i64> {
 }
 
 /// All three lifted architectures are little-endian.
-fn write(bytes: &mut Cow<'_, [u8]>, offset: u64, width: u8, value: u64) {
+pub(crate) fn write(bytes: &mut Cow<'_, [u8]>, offset: u64, width: u8, value: u64) {
     let Ok(from) = usize::try_from(offset) else { return };
     let width = usize::from(width.min(8));
     if from.checked_add(width).is_some_and(|end| end <= bytes.len()) {

@@ -48,7 +48,7 @@ pub struct Toolchain {
 }
 
 /// Every Rust binary links C start-up files, and every Clang binary GCC's: the more specific wins.
-const PREFERENCE: [&str; 14] = [
+const PREFERENCE: [&str; 15] = [
     "rustc",
     "zig",
     "ldc",
@@ -61,6 +61,7 @@ const PREFERENCE: [&str; 14] = [
     "go",
     "nim",
     "emscripten",
+    "mingw",
     "clang",
     "gcc",
 ];

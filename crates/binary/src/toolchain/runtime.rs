@@ -63,7 +63,7 @@ fn pointed(module: &Module<'_>, info: Bytes<'_>) -> Option<String> {
 }
 
 /// A symbol, exact or (with a star) by its start, that only this runtime has.
-const MARKS: [(&str, &str); 22] = [
+const MARKS: [(&str, &str); 23] = [
     ("rustc", "rust_eh_personality"),
     ("rustc", "__rust_alloc"),
     ("rustc", "_RNv*"),
@@ -72,8 +72,9 @@ const MARKS: [(&str, &str); 22] = [
     ("ghc", "stg_upd_frame_info"),
     ("ocaml", "caml_startup__*"),
     ("ocaml", "caml_call_gc"),
-    ("ocaml", "caml_alloc*"),
-    ("ocaml", "caml_initialize"),
+    ("ocaml", "caml_c_call"),
+    ("ocaml", "caml_curry*"),
+    ("ocaml", "camlStdlib*"),
     ("gnat", "__gnat_*"),
     ("gnat", "ada__*"),
     ("gfortran", "_gfortran_*"),

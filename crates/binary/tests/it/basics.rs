@@ -168,3 +168,36 @@ fn rust_program_agrees_with_binutils() {
     }
     assert!(read > 10);
 }
+
+/// A stripped program has its functions from its frame descriptions, at the places of its symbols.
+#[test]
+fn a_stripped_program_keeps_its_functions() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(path) = build(dir.path(), "gcc", "t.c", C_SOURCE, &["-O2"]) else { return };
+    let full = std::fs::read(&path).unwrap();
+    let image = Image::parse(&full).unwrap();
+    let map = CodeMap::build(&image);
+    let entry = |name: &str| map.units().iter().find(|unit| unit.name == name).unwrap().entry;
+    let expected: Vec<Address> = ["main", "pick", "work", "fail"].map(entry).to_vec();
+    tool("strip", &[], &path).unwrap();
+    let bare = std::fs::read(&path).unwrap();
+    let image = Image::parse(&bare).unwrap();
+    assert!(image.section(".symtab").is_none());
+    every_code_byte_is_in_a_unit_or_a_gap(&image);
+    let map = CodeMap::build(&image);
+    for address in expected {
+        let unit = &map.units()[map.unit_at(address.0).expect("a function is in a unit")];
+        assert_eq!(unit.entry, address);
+        assert_eq!(unit.name, format!("sub_{:x}", address.0));
+    }
+    let gaps: u64 = map.gaps().iter().map(|gap| gap.size()).sum();
+    let units: u64 = map.units().iter().map(assay_binary::Unit::size).sum();
+    assert!(gaps < units, "{gaps} bytes in gaps, {units} in units");
+    let starts: BTreeSet<u64> =
+        map.units().iter().flat_map(|unit| unit.entries.iter().map(|entry| entry.address.0)).collect();
+    for fde in image.unwind().fdes().iter().filter(|fde| !fde.signal_frame) {
+        let unit = map.unit_at(fde.range.start.0).map(|index| &map.units()[index]);
+        let stub = unit.is_some_and(|unit| unit.kind != UnitKind::Function);
+        assert!(stub || starts.contains(&fde.range.start.0), "{:?}", fde.range);
+    }
+}

@@ -3,6 +3,8 @@
 
 mod apple;
 mod basics;
+mod bytecode;
+mod fixtures;
 mod hostile;
 mod modules;
 mod windows;

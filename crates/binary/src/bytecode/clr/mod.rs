@@ -5,6 +5,8 @@ mod names;
 mod opcodes;
 mod tables;
 
+use std::collections::HashMap;
+
 use self::names::Names;
 use super::TextBudget;
 use crate::bytes::Bytes;
@@ -45,8 +47,9 @@ pub(crate) fn read<'data>(image: &Image<'data>) -> Result<Module<'data>, BinaryE
         let read = code::read(image, &names, row, &mut budget, &mut module.warnings)?;
         module.methods.push(read);
     }
+    let constants = constants(&names);
     for row in 1..=names.tables.rows(0x02) {
-        let declared = declaration(&names, row);
+        let declared = declaration(&names, &constants, row);
         budget.take(declared.name.len() + declared.facts.iter().map(String::len).sum::<usize>())?;
         module.methods.push(declared);
     }
@@ -54,7 +57,7 @@ pub(crate) fn read<'data>(image: &Image<'data>) -> Result<Module<'data>, BinaryE
 }
 
 /// A type's own declaration: what it extends and implements, and its fields.
-fn declaration(names: &Names<'_>, row: u32) -> Method {
+fn declaration(names: &Names<'_>, constants: &HashMap<u32, String>, row: u32) -> Method {
     let tables = &names.tables;
     let flags = tables.field(0x02, row, 0);
     let mut facts = vec![format!("flags {flags:#010x}")];
@@ -72,7 +75,8 @@ fn declaration(names: &Names<'_>, row: u32) -> Method {
     for field in first.max(1)..last.min(tables.rows(0x04) + 1) {
         let name = String::from_utf8_lossy(tables.text(0x04, field, 1));
         let signature = names.signature(tables.blob(0x04, field, 2));
-        facts.push(format!("field {:#06x} {name}{signature}", tables.field(0x04, field, 0)));
+        let value = constants.get(&field).map(String::as_str).unwrap_or_default();
+        facts.push(format!("field {:#06x} {name}{signature}{value}", tables.field(0x04, field, 0)));
     }
     Method {
         name: format!("type {}", names.type_definition(row)),
@@ -82,6 +86,19 @@ fn declaration(names: &Names<'_>, row: u32) -> Method {
         instructions: Vec::new(),
         facts,
     }
+}
+
+/// The values of constant fields: the element type and the bytes.
+fn constants(names: &Names<'_>) -> HashMap<u32, String> {
+    let tables = &names.tables;
+    let rows = (1..=tables.rows(0x0b)).map(|row| (tables.coded(0x0b, row, 1), row));
+    let fields = rows.filter(|(parent, _)| parent.table == 0x04);
+    fields
+        .map(|(parent, row)| {
+            let bytes: String = tables.blob(0x0b, row, 2).iter().map(|byte| format!("{byte:02x}")).collect();
+            (parent.row, format!(" = {:#04x} {bytes}", tables.field(0x0b, row, 0)))
+        })
+        .collect()
 }
 
 /// Interfaces are looked for by every type; a table longer than this is looked at no further.

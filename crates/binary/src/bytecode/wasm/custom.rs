@@ -62,15 +62,30 @@ fn producers(reader: &mut Reader<'_>, module: &mut Module<'_>) -> Option<()> {
                 continue;
             }
             let name = match name.as_str() {
-                "Emscripten" => "emscripten".to_owned(),
-                "clang" | "rustc" => name,
+                clang if clang.ends_with("clang") => "clang".to_owned(),
                 other => other.to_lowercase(),
             };
             let version = version.chars().take(200).collect();
             found.push(Toolchain { name, version, evidence: ToolchainEvidence::WasmProducers });
         }
     }
-    toolchain::sort(&mut found);
-    module.toolchains = found;
+    module.toolchains.extend(found);
     Some(())
+}
+
+/// What Emscripten's runtime exports so that its JavaScript can work the stack, or imports from it.
+const STACK: [&str; 3] = ["stackSave", "stackAlloc", "stackRestore"];
+
+/// Emscripten leaves no name of its own in `producers`; its runtime shows it.
+pub(super) fn name_toolchains(contents: &Contents<'_>, module: &mut Module<'_>) {
+    let exports = |name: &str| {
+        contents.names.values().any(|known| known == name || known.strip_prefix("_emscripten_") == Some(name))
+    };
+    let imports =
+        contents.imports.iter().any(|(name, _)| name.contains(".emscripten_") || name.contains(".invoke_i"));
+    if imports || STACK.iter().all(|name| exports(name)) {
+        let evidence = ToolchainEvidence::RuntimeSymbols;
+        module.toolchains.push(Toolchain { name: "emscripten".to_owned(), version: String::new(), evidence });
+    }
+    toolchain::sort(&mut module.toolchains);
 }

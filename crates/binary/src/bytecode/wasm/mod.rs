@@ -42,6 +42,7 @@ pub(crate) fn read(data: &[u8]) -> Result<Module<'_>, BinaryError> {
     if contents.linking {
         module.variant = Some("relocatable".to_owned());
     }
+    custom::name_toolchains(&contents, &mut module);
     let mut budget = TextBudget::new(data.len());
     for index in 0..contents.bodies.len() {
         let method = code::read(&contents, index, &mut budget, &mut module.warnings)?;

@@ -39,7 +39,7 @@ pub(crate) fn read(data: &[u8]) -> Result<Module<'_>, BinaryError> {
         stubs::read(&file, &mut module);
         frames::read(&file, &mut module, &mut seeds)?;
     }
-    module.toolchains = toolchains(&file);
+    module.toolchains = toolchains(&file, &module.architecture);
     symbols(&file, &mut module, &mut seeds)?;
     go_functions(&module, &mut seeds);
     delimit(&mut module, seeds, &[]);
@@ -223,7 +223,13 @@ fn go_functions(module: &Module<'_>, seeds: &mut Vec<Seed>) {
     }
 }
 
-fn toolchains(file: &RawFile<'_>) -> Vec<crate::Toolchain> {
-    let section = |name: &str| file.section(name).map(|section| section.bytes).unwrap_or_default();
+fn toolchains(file: &RawFile<'_>, architecture: &Architecture) -> Vec<crate::Toolchain> {
+    let information = relocatable::relocated(file, architecture, ".debug_info");
+    let offsets = relocatable::relocated(file, architecture, ".debug_str_offsets");
+    let section = |name: &str| match name {
+        ".debug_info" => information.as_ref(),
+        ".debug_str_offsets" => offsets.as_ref(),
+        _ => file.section(name).map(|section| section.bytes).unwrap_or_default(),
+    };
     crate::toolchain::identify_sections(&section, file.bytes.little)
 }

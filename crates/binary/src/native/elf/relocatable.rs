@@ -1,15 +1,19 @@
 //! ELF object files: sections get addresses, relocations are told what they mean.
 
+use std::borrow::Cow;
+
 use object::elf;
 
 use super::raw::{RawFile, RawSymbol};
 use super::relocations::meaning;
 use crate::bytes::Bytes;
-use crate::native::link::{self, FIRST_ADDRESS, LinkEntry, LinkSymbol, LinkTable, Place};
+use crate::native::link::{self, FIRST_ADDRESS, LinkEntry, LinkSymbol, LinkTable, Meaning, Place};
 use crate::{Architecture, Module, limits};
 
 /// The section index of a symbol that the linker allocates.
 const COMMON: u32 = 0xfff2;
+/// Debug information of larger objects is looked at as it stands.
+const MAX_DEBUG_BYTES: usize = 1 << 26;
 
 /// Gives the sections that are loaded consecutive addresses, in the file's order.
 pub(super) fn place(file: &mut RawFile<'_>) {
@@ -76,4 +80,33 @@ fn entries(
         Some(LinkEntry { offset, meaning: meaning(architecture, kind), symbol, addend })
     };
     data.chunks_exact(row).take(limits::MAX_RELOCATIONS).filter_map(read).collect()
+}
+
+/// A section that is not loaded with the offsets that a linker would write into it: debug information
+/// refers to its strings by relocations.
+pub(super) fn relocated<'data>(
+    file: &RawFile<'data>,
+    architecture: &Architecture,
+    name: &str,
+) -> Cow<'data, [u8]> {
+    let Some(index) = file.sections.iter().position(|section| section.name == name) else {
+        return Cow::Borrowed(&[]);
+    };
+    let mut bytes = Cow::Borrowed(file.sections[index].bytes);
+    if file.kind != elf::ET_REL.0 || !file.bytes.little || bytes.len() > MAX_DEBUG_BYTES {
+        return bytes;
+    }
+    let tables = file.sections.iter().filter(|table| {
+        table.info as usize == index && (table.kind == elf::SHT_RELA.0 || table.kind == elf::SHT_REL.0)
+    });
+    for table in tables {
+        for entry in entries(file, architecture, table.bytes, table.kind == elf::SHT_RELA.0) {
+            let Meaning::Absolute(width) = entry.meaning else { continue };
+            let symbol = file.symbols.get(entry.symbol as usize).map_or(0, |symbol| symbol.value);
+            if let Some(addend) = entry.addend {
+                link::write(&mut bytes, entry.offset, width, symbol.wrapping_add_signed(addend));
+            }
+        }
+    }
+    bytes
 }

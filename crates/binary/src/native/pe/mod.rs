@@ -223,6 +223,8 @@ fn toolchains(image: &Image<'_>) -> Vec<crate::Toolchain> {
         if marks { &bytes[bytes.len().saturating_sub(MAX_MARK_BYTES)..] } else { bytes }
     };
     let mut found = toolchain::identify_sections(&section, true);
+    let gnu = found.iter().find(|toolchain| toolchain.name == "gcc").cloned();
+    found.extend(gnu.map(|gcc| crate::Toolchain { name: "mingw".to_owned(), ..gcc }));
     found.extend(rich);
     found
 }
