@@ -310,7 +310,7 @@ fn sketch(world: &World<'_, '_>, body: &Body, parts: &[Part], positions: &BTreeS
 }
 
 /// The instructions that load a line number: a plain number as the argument beside the path of a source
-/// file (`__FILE__, __LINE__`). Registers are followed in address order.
+/// file (`__FILE__, __LINE__`; also with `__func__` between). Registers are followed in address order.
 fn source_positions(body: &Body, parts: &[Part], world: &World<'_, '_>) -> BTreeSet<usize> {
     let arguments = world.convention().arguments;
     if !parts.iter().any(|part| part.is_source_path) {
@@ -320,16 +320,19 @@ fn source_positions(body: &Body, parts: &[Part], world: &World<'_, '_>) -> BTree
         return stacked_positions(body, parts, world.convention().frame);
     }
     let mut found = BTreeSet::new();
-    let mut paths = 0u64;
+    let (mut paths, mut texts) = (0u64, 0u64);
     let mut lines: FnvHashMap<u8, usize> = FnvHashMap::default();
     for (index, (instruction, part)) in body.code.iter().zip(parts).enumerate() {
         if let Effect::Set { to: Operand::Register(register), operation, from } = instruction.effect
             && register < 64
         {
-            let is_copy = operation == Operation::Move
-                && matches!(from[0], Operand::Register(other) if other < 64 && paths >> other & 1 == 1);
-            let is_path = part.is_source_path || is_copy;
+            let copied = |mask: u64| {
+                operation == Operation::Move
+                    && matches!(from[0], Operand::Register(other) if other < 64 && mask >> other & 1 == 1)
+            };
+            let (is_path, is_text) = (part.is_source_path || copied(paths), part.text.is_some() || copied(texts));
             paths = paths & !(1 << register) | u64::from(is_path) << register;
+            texts = texts & !(1 << register) | u64::from(is_text) << register;
             lines.remove(&register);
             if is_line(operation, from) {
                 lines.insert(register, index);
@@ -337,20 +340,26 @@ fn source_positions(body: &Body, parts: &[Part], world: &World<'_, '_>) -> BTree
         }
         let ends = matches!(instruction.flow, Flow::Call | Flow::ComputedCall | Flow::Jump | Flow::Computed);
         if ends {
-            for (place, register) in arguments.iter().enumerate() {
-                if paths >> register & 1 == 1 {
-                    let beside = arguments.get(place + 1).and_then(|next| lines.get(next));
-                    let before = place.checked_sub(1).and_then(|before| lines.get(&arguments[before]));
-                    found.extend(beside.or(before).copied());
-                }
-            }
+            let places = (0..arguments.len()).filter(|&place| paths >> arguments[place] & 1 == 1);
+            found.extend(places.filter_map(|place| line_beside(arguments, place, texts, &lines)));
         }
         if matches!(instruction.flow, Flow::Call | Flow::ComputedCall) {
-            arguments.iter().for_each(|register| paths &= !(1 << register));
+            arguments.iter().for_each(|register| {
+                paths &= !(1 << register);
+                texts &= !(1 << register);
+            });
             lines.clear();
         }
     }
     found
+}
+
+/// `(file, line)`, `(file, function, line)`, `(line, file)`: the instruction that loads the line.
+fn line_beside(arguments: &[u8], path: usize, texts: u64, lines: &FnvHashMap<u8, usize>) -> Option<usize> {
+    let line = |place: usize| arguments.get(place).and_then(|register| lines.get(register)).copied();
+    let is_text = |place: usize| arguments.get(place).is_some_and(|&register| texts >> register & 1 == 1);
+    let after_function = || line(path + 2).filter(|_| is_text(path + 1));
+    line(path + 1).or_else(after_function).or_else(|| path.checked_sub(1).and_then(line))
 }
 
 /// The same where arguments lie on the stack: the number pushed or stored last before the path, or
