@@ -116,3 +116,30 @@ fn coff_objects() {
     object_file("clang", "llvm-nm-14", &clang("--target=aarch64-pc-windows-msvc"), Architecture::Aarch64);
     object_file("clang", "llvm-nm-14", &clang("--target=i686-pc-windows-msvc"), Architecture::X86);
 }
+
+/// A 32-bit program without symbols and unwind tables has only its code: calls, pointers, boundaries.
+#[test]
+fn a_program_without_any_table_shows_its_functions() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(data) = compile(dir.path(), "i686-w64-mingw32-gcc", "t.c", C_SOURCE, &["-O2"]) else { return };
+    let known =
+        |module: &Module<'_>| -> BTreeSet<u64> { module.functions.iter().map(|f| f.address.0).collect() };
+    let named = Module::parse(&data).unwrap();
+    let expected: BTreeSet<u64> =
+        named.functions.iter().filter(|f| !f.names.is_empty()).map(|f| f.address.0).collect();
+    let bare = dir.path().join("bare.exe");
+    run("i686-w64-mingw32-strip", &["-o", bare.to_str().unwrap()], &dir.path().join("program.exe")).unwrap();
+    let data = std::fs::read(bare).unwrap();
+    let module = Module::parse(&data).unwrap();
+    assert!(module.functions.iter().all(|f| f.names.is_empty()));
+    every_code_byte_is_accounted_for(&module);
+    let found = known(&module);
+    let right = found.intersection(&expected).count();
+    let (recall, precision) = (right as f64 / expected.len() as f64, right as f64 / found.len() as f64);
+    println!(
+        "{} functions, {} found: recall {recall:.3}, precision {precision:.3}",
+        expected.len(),
+        found.len()
+    );
+    assert!(expected.len() > 60 && recall >= 0.9 && precision >= 0.85);
+}
