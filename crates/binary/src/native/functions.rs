@@ -48,7 +48,7 @@ pub(crate) fn delimit(module: &mut Module<'_>, seeds: Vec<Seed>, parts: &[Part])
         find_ends(module, &mut starts);
     }
     for _ in 0..MAX_BOUNDARIES {
-        if !has_unclaimed(module, &starts) || !add_in_gaps(module, &mut starts) {
+        if !add_in_gaps(module, &mut starts) {
             break;
         }
         find_ends(module, &mut starts);
@@ -191,10 +191,15 @@ fn code_size(module: &Module<'_>) -> u64 {
 }
 
 fn has_unclaimed(module: &Module<'_>, starts: &[Start]) -> bool {
-    let claimed: u64 = starts.iter().filter(|start| start.sized).map(|start| start.size).sum();
-    let stubs: u64 = module.stubs.iter().map(|(_, size, _)| size).sum();
+    let guessed: u64 = starts.iter().filter(|start| !start.sized).map(|start| start.size).sum();
     let code = code_size(module);
-    code.saturating_sub(claimed.saturating_add(stubs)) > code / UNCLAIMED_SHARE
+    let body = |(start, end): (u64, u64)| {
+        let bytes = module.bytes(start, end - start).unwrap_or_default();
+        let (leading, last) = sweep::filling(&module.architecture, bytes, start);
+        last.saturating_sub(leading) as u64
+    };
+    let free: u64 = unclaimed(module, starts).into_iter().map(body).sum();
+    guessed.saturating_add(free) > code / UNCLAIMED_SHARE
 }
 
 /// Adds what direct calls lead to, where no function of known size lies; says whether anything was.
