@@ -103,6 +103,10 @@ pub enum FunctionEvidence {
     Entry,
     /// A direct call goes there.
     CallTarget,
+    /// A pointer in data leads there, and no function is known to hold it.
+    Pointer,
+    /// The code before it came to its end and was filled up to a boundary.
+    Boundary,
     /// The format itself delimits methods.
     Format,
 }

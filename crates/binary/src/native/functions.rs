@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{Seed, sweep};
-use crate::{Address, Function, FunctionEvidence, Module, SectionKind};
+use crate::{Address, Function, FunctionEvidence, Module, SectionKind, Slot, SlotTarget};
 
 /// Most names kept for one address.
 const MAX_ALIASES: usize = 256;
@@ -11,6 +11,10 @@ const MAX_ALIASES: usize = 256;
 const UNCLAIMED_SHARE: u64 = 256;
 /// Targets found in a gap change what the next sweep reads there; it settles at once in real code.
 const MAX_SWEEPS: usize = 3;
+/// Each round finds what stands behind the functions that the last one found.
+const MAX_BOUNDARIES: usize = 16;
+/// Compilers start functions on such a boundary, in bytes, and fill up to it.
+const BOUNDARY: u64 = 16;
 /// Most functions of one name that are asked whether a split-off part is theirs.
 const MAX_PARENTS: usize = 64;
 
@@ -39,6 +43,12 @@ pub(crate) fn delimit(module: &mut Module<'_>, seeds: Vec<Seed>, parts: &[Part])
     find_ends(module, &mut starts);
     for _ in 0..MAX_SWEEPS {
         if !has_unclaimed(module, &starts) || !add_call_targets(module, &mut starts) {
+            break;
+        }
+        find_ends(module, &mut starts);
+    }
+    for _ in 0..MAX_BOUNDARIES {
+        if !add_in_gaps(module, &mut starts) {
             break;
         }
         find_ends(module, &mut starts);
@@ -150,13 +160,15 @@ fn find_ends(module: &Module<'_>, starts: &mut [Start]) {
     }
     open_ends.reverse();
     let mut open = open_ends.into_iter();
-    let mut claimed_to = 0;
+    let mut claimed_to = 0u64;
     for start in starts.iter_mut() {
         if !start.sized {
             let (_, limit) = open.next().expect("one entry for each start without a size");
-            let inside = start.address < claimed_to;
-            let limit = if inside { limit.max(claimed_to) } else { limit };
-            start.size = length_without_filling(module, start.address, limit);
+            // A second entry into a known function runs to the end of that one.
+            start.size = match claimed_to.checked_sub(start.address) {
+                Some(size) if size > 0 => size,
+                _ => length_without_filling(module, start.address, limit),
+            };
         } else {
             claimed_to = claimed_to.max(start.address.saturating_add(start.size));
         }
@@ -170,7 +182,8 @@ fn next_stub(module: &Module<'_>, address: u64) -> u64 {
 
 fn length_without_filling(module: &Module<'_>, start: u64, limit: u64) -> u64 {
     let bytes = module.bytes(start, limit.saturating_sub(start)).unwrap_or_default();
-    sweep::filling(&module.architecture, bytes, start).1 as u64
+    let end = sweep::filling(&module.architecture, bytes, start).1;
+    sweep::first_end(&module.architecture, &bytes[..end], start) as u64
 }
 
 fn code_size(module: &Module<'_>) -> u64 {
@@ -178,10 +191,15 @@ fn code_size(module: &Module<'_>) -> u64 {
 }
 
 fn has_unclaimed(module: &Module<'_>, starts: &[Start]) -> bool {
-    let claimed: u64 = starts.iter().filter(|start| start.sized).map(|start| start.size).sum();
-    let stubs: u64 = module.stubs.iter().map(|(_, size, _)| size).sum();
+    let guessed: u64 = starts.iter().filter(|start| !start.sized).map(|start| start.size).sum();
     let code = code_size(module);
-    code.saturating_sub(claimed.saturating_add(stubs)) > code / UNCLAIMED_SHARE
+    let body = |(start, end): (u64, u64)| {
+        let bytes = module.bytes(start, end - start).unwrap_or_default();
+        let (leading, last) = sweep::filling(&module.architecture, bytes, start);
+        last.saturating_sub(leading) as u64
+    };
+    let free: u64 = unclaimed(module, starts).into_iter().map(body).sum();
+    guessed.saturating_add(free) > code / UNCLAIMED_SHARE
 }
 
 /// Adds what direct calls lead to, where no function of known size lies; says whether anything was.
@@ -215,7 +233,81 @@ fn add_call_targets(module: &Module<'_>, starts: &mut Vec<Start>) -> bool {
 }
 
 fn called(address: u64) -> Start {
-    Start { address, size: 0, sized: false, names: Vec::new(), evidence: FunctionEvidence::CallTarget }
+    unsized_start(address, FunctionEvidence::CallTarget)
+}
+
+fn unsized_start(address: u64, evidence: FunctionEvidence) -> Start {
+    Start { address, size: 0, sized: false, names: Vec::new(), evidence }
+}
+
+/// In code that no function claims, what a pointer leads to and what begins on a boundary are functions;
+/// says whether any was found.
+fn add_in_gaps(module: &Module<'_>, starts: &mut Vec<Start>) -> bool {
+    let pointers = pointers(module);
+    let mut found = Vec::new();
+    for (start, end) in unclaimed(module, starts) {
+        let bytes = module.bytes(start, end - start).unwrap_or_default();
+        let (leading, last) = sweep::filling(&module.architecture, bytes, start);
+        let (body, body_end) = (start + leading as u64, start + last as u64);
+        if body >= body_end {
+            continue;
+        }
+        if body % BOUNDARY == 0 && sweep::is_code(&module.architecture, &bytes[leading..last], body) {
+            found.push(unsized_start(body, FunctionEvidence::Boundary));
+        }
+        let from = pointers.partition_point(|&target| target < body);
+        let to = pointers.partition_point(|&target| target < body_end);
+        found.extend(pointers[from..to].iter().map(|&at| unsized_start(at, FunctionEvidence::Pointer)));
+    }
+    found.sort_by_key(|start| (start.address, start.evidence));
+    found.dedup_by_key(|start| start.address);
+    let any = !found.is_empty();
+    starts.extend(found);
+    starts.sort_by_key(|start| start.address);
+    any
+}
+
+/// The addresses in code that slots outside of code hold, in order.
+fn pointers(module: &Module<'_>) -> Vec<u64> {
+    let into_code = |slot: &Slot| match slot.target {
+        SlotTarget::Address(target) => code_end(module, target).map(|_| (slot.address.0, target)),
+        _ => None,
+    };
+    let targets = module.slots.iter().filter_map(into_code);
+    let mut targets: Vec<u64> =
+        targets.filter(|(place, _)| code_end(module, *place).is_none()).map(|(_, target)| target).collect();
+    targets.sort_unstable();
+    targets.dedup();
+    targets
+}
+
+/// What no start and no stub claims, by region.
+fn unclaimed(module: &Module<'_>, starts: &[Start]) -> Vec<(u64, u64)> {
+    let mut claims = claims(module, starts);
+    claims.retain(|(start, end)| start < end);
+    claims.sort_unstable();
+    let mut free = Vec::new();
+    for region in module.regions.iter().filter(|region| region.kind == SectionKind::Code) {
+        let from = claims.partition_point(|claim| claim.0 < region.address.0);
+        let to = claims.partition_point(|claim| claim.0 < region.end());
+        let mut at = region.address.0;
+        for &(start, end) in &claims[from..to] {
+            if start > at {
+                free.push((at, start));
+            }
+            at = at.max(end);
+        }
+        if at < region.end() {
+            free.push((at, region.end()));
+        }
+    }
+    free
+}
+
+fn claims(module: &Module<'_>, starts: &[Start]) -> Vec<(u64, u64)> {
+    let functions = starts.iter().map(|start| (start.address, start.address.saturating_add(start.size)));
+    let stubs = module.stubs.iter().map(|(start, size, _)| (start.0, start.0.saturating_add(*size)));
+    functions.chain(stubs).collect()
 }
 
 /// Every code region, divided where functions start, so that a sweep begins on an instruction.
@@ -237,29 +329,18 @@ fn sweep_ranges(module: &Module<'_>, starts: &[Start]) -> Vec<(u64, u64)> {
 
 /// Gaps, overlaps and padding.
 fn account(module: &mut Module<'_>, starts: &[Start]) {
-    let mut claims: Vec<(u64, u64)> =
-        starts.iter().map(|start| (start.address, start.address.saturating_add(start.size))).collect();
-    claims.extend(module.stubs.iter().map(|(start, size, _)| (start.0, start.0.saturating_add(*size))));
+    let mut claims = claims(module, starts);
     claims.retain(|(start, end)| start < end);
     claims.sort_unstable();
     let mut overlaps: Vec<(u64, u64)> = Vec::new();
-    let mut free = Vec::new();
-    for region in module.regions.iter().filter(|region| region.kind == SectionKind::Code) {
-        let from = claims.partition_point(|claim| claim.0 < region.address.0);
-        let to = claims.partition_point(|claim| claim.0 < region.end());
-        let mut at = region.address.0;
-        for &(start, end) in &claims[from..to] {
-            if start < at {
-                push_overlap(&mut overlaps, start, end.min(at));
-            } else if start > at {
-                free.push((at, start));
-            }
-            at = at.max(end);
+    let mut end = 0;
+    for (start, stop) in claims {
+        if start < end {
+            push_overlap(&mut overlaps, start, stop.min(end));
         }
-        if at < region.end() {
-            free.push((at, region.end()));
-        }
+        end = end.max(stop);
     }
+    let free = unclaimed(module, starts);
     module.overlaps = overlaps.into_iter().map(|(start, end)| (Address(start), end - start)).collect();
     for (start, end) in free {
         let bytes = module.bytes(start, end - start).unwrap_or_default();

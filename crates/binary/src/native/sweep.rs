@@ -82,6 +82,70 @@ fn word_filling(architecture: &Architecture, code: &[u8]) -> (usize, usize) {
     (leading.min(code.len()), ((words - trailing) * 4).min(code.len()))
 }
 
+/// Where the function that starts with `code` ends: behind a return or jump that is followed by filling,
+/// and beyond which no jump of the function leads. All of it, where no such place is seen.
+pub(crate) fn first_end(architecture: &Architecture, code: &[u8], address: u64) -> usize {
+    let Some(bits) = bitness(architecture) else { return code.len() };
+    let mut decoder = Decoder::with_ip(bits, code, address, DecoderOptions::NONE);
+    let mut instruction = Instruction::default();
+    let mut farthest = 0;
+    while decoder.can_decode() {
+        decoder.decode_out(&mut instruction);
+        let near = matches!(instruction.op0_kind(), OpKind::NearBranch64 | OpKind::NearBranch32);
+        let end = decoder.position();
+        let stops = match instruction.flow_control() {
+            FlowControl::ConditionalBranch | FlowControl::UnconditionalBranch => {
+                let target = instruction.near_branch_target().wrapping_sub(address);
+                if near && target < code.len() as u64 {
+                    farthest = farthest.max(target as usize);
+                }
+                instruction.flow_control() == FlowControl::UnconditionalBranch
+            }
+            FlowControl::Return => true,
+            // A jump through a table may lead anywhere behind it.
+            FlowControl::IndirectBranch if instruction.op0_kind() == OpKind::Memory => false,
+            FlowControl::IndirectBranch => return code.len(),
+            _ => false,
+        };
+        if stops && farthest < end && is_filled(bits, &code[end..], address.wrapping_add(end as u64)) {
+            return end;
+        }
+    }
+    code.len()
+}
+
+/// Whether filling stands here up to a boundary of 16 bytes.
+fn is_filled(bits: u32, code: &[u8], address: u64) -> bool {
+    let distance = (address.next_multiple_of(16) - address) as usize;
+    let Some(filler) = code.get(..distance).filter(|filler| !filler.is_empty()) else { return false };
+    let instructions = Decoder::with_ip(bits, filler, address, DecoderOptions::NONE).into_iter();
+    instructions.into_iter().all(|instruction| is_x86_filler(&instruction)) || filler.iter().all(|&b| b == 0)
+}
+
+/// Whether the bytes can all be instructions up to the first end; only the x86 encodings, which leave
+/// holes, can be told from data so.
+pub(crate) fn is_code(architecture: &Architecture, code: &[u8], address: u64) -> bool {
+    let Some(bits) = bitness(architecture) else { return false };
+    let end = first_end(architecture, code, address);
+    let decoder = Decoder::with_ip(bits, &code[..end], address, DecoderOptions::NONE);
+    let mut last = None;
+    for instruction in decoder {
+        if instruction.is_invalid() || matches!(instruction.mnemonic(), Mnemonic::In | Mnemonic::Out) {
+            return false;
+        }
+        last = Some(instruction);
+    }
+    let ends = |instruction: Instruction| {
+        let flow = instruction.flow_control();
+        let leaves = matches!(
+            flow,
+            FlowControl::Return | FlowControl::UnconditionalBranch | FlowControl::IndirectBranch
+        );
+        leaves || matches!(flow, FlowControl::Call | FlowControl::IndirectCall | FlowControl::Exception)
+    };
+    last.is_some_and(ends)
+}
+
 /// The targets of direct calls in `code`. A call to the next instruction only asks for its own address,
 /// and one to itself is an object file's, to be filled in.
 pub(crate) fn call_targets(architecture: &Architecture, code: &[u8], address: u64, out: &mut Vec<u64>) {

@@ -62,3 +62,20 @@ pub(crate) fn identify(entries: impl Iterator<Item = (u16, u16)>) -> Option<Tool
     };
     Some(Toolchain { name: "msvc".to_owned(), version, evidence: ToolchainEvidence::RichHeader })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The numbers of well-known releases: Visual Studio 2022 17.4 (compiler 19.34.31937), 2019 16.11
+    /// (19.29.30133), 2010 with its service pack, 6.0 with its fifth.
+    #[test]
+    fn releases_are_known_by_product_and_build() {
+        let version = |entries: &[(u16, u16)]| identify(entries.iter().copied()).map(|found| found.version);
+        assert_eq!(version(&[(0x0105, 31937), (0x0104, 30034)]).as_deref(), Some("14.34.31937"));
+        assert_eq!(version(&[(0x0102, 31937), (0x0105, 30133)]).as_deref(), Some("14.29.30133"));
+        assert_eq!(version(&[(0x00ab, 40219), (0x0001, 0)]).as_deref(), Some("10.0.40219"));
+        assert_eq!(version(&[(0x000b, 8966)]).as_deref(), Some("6.0.8966"));
+        assert_eq!(version(&[(0x0102, 31937), (0x0001, 0)]), None, "a linker alone compiled nothing");
+    }
+}

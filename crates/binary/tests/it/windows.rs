@@ -6,6 +6,7 @@ use std::path::Path;
 use assay_binary::{Architecture, FunctionEvidence, Module, ModuleFormat, SlotTarget};
 
 use crate::basics::C_SOURCE;
+use crate::fixtures::{fixture, path};
 use crate::modules::{compile, every_code_byte_is_accounted_for, object_file, run};
 
 fn hexadecimal(text: &str) -> Option<u64> {
@@ -115,4 +116,72 @@ fn coff_objects() {
     object_file("clang", "llvm-nm-14", &clang("--target=x86_64-pc-windows-msvc"), Architecture::X86_64);
     object_file("clang", "llvm-nm-14", &clang("--target=aarch64-pc-windows-msvc"), Architecture::Aarch64);
     object_file("clang", "llvm-nm-14", &clang("--target=i686-pc-windows-msvc"), Architecture::X86);
+}
+
+/// A 32-bit program without symbols and unwind tables has only its code: calls, pointers, boundaries.
+#[test]
+fn a_program_without_any_table_shows_its_functions() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(data) = compile(dir.path(), "i686-w64-mingw32-gcc", "t.c", C_SOURCE, &["-O2"]) else { return };
+    let known =
+        |module: &Module<'_>| -> BTreeSet<u64> { module.functions.iter().map(|f| f.address.0).collect() };
+    let named = Module::parse(&data).unwrap();
+    let expected: BTreeSet<u64> =
+        named.functions.iter().filter(|f| !f.names.is_empty()).map(|f| f.address.0).collect();
+    let bare = dir.path().join("bare.exe");
+    run("i686-w64-mingw32-strip", &["-o", bare.to_str().unwrap()], &dir.path().join("program.exe")).unwrap();
+    let data = std::fs::read(bare).unwrap();
+    let module = Module::parse(&data).unwrap();
+    assert!(module.functions.iter().all(|f| f.names.is_empty()));
+    every_code_byte_is_accounted_for(&module);
+    let found = known(&module);
+    let right = found.intersection(&expected).count();
+    let (recall, precision) = (right as f64 / expected.len() as f64, right as f64 / found.len() as f64);
+    println!(
+        "{} functions, {} found: recall {recall:.3}, precision {precision:.3}",
+        expected.len(),
+        found.len()
+    );
+    assert!(expected.len() > 60 && recall >= 0.9 && precision >= 0.85);
+}
+
+/// The identity that symbol servers look a PDB up by, the imports and the unwind table of two
+/// architectures, as LLVM's reader has them.
+#[test]
+fn programs_of_lld_agree_with_readobj() {
+    for name in ["lld-x86_64.exe", "lld-aarch64.exe"] {
+        let data = fixture(name);
+        let module = Module::parse(&data).unwrap();
+        let options = ["--coff-debug-directory", "--coff-imports", "--unwind"];
+        let Some(text) = run("llvm-readobj-14", &options, &path(name)) else { return };
+        let field = |name: &str| {
+            let values = text.lines().filter_map(|line| line.trim().strip_prefix(name)?.strip_prefix(": "));
+            values.map(str::to_owned).collect::<Vec<String>>()
+        };
+        let id: String = field("PDBGUID")[0].chars().filter(char::is_ascii_hexdigit).collect();
+        // This version of the tool prints the bytes in the file's order; a GUID starts with numbers.
+        let swapped = |range: std::ops::Range<usize>| -> String {
+            range.step_by(2).rev().map(|at| &id[at..at + 2]).collect()
+        };
+        let id = format!(
+            "{}{}{}{}{}",
+            swapped(0..8),
+            swapped(8..12),
+            swapped(12..16),
+            &id[16..],
+            field("PDBAge")[0]
+        );
+        assert_eq!(module.debug_id.as_ref().unwrap().0, id);
+        let theirs: BTreeSet<String> =
+            field("Symbol").iter().map(|text| text.split(' ').next().unwrap().to_owned()).collect();
+        let ours: BTreeSet<String> = module.stubs.iter().map(|(.., import)| import.name.clone()).collect();
+        assert_eq!(ours, BTreeSet::from(["ExitProcess".to_owned(), "GetTickCount".to_owned()]));
+        assert!(ours.is_subset(&theirs), "{theirs:?}");
+        // `pointer` in the source holds the address of `table`, at the start of the data.
+        let data = module.regions.iter().find(|region| region.name == ".data").unwrap();
+        let pointers: Vec<_> =
+            module.slots_in(data.address.0, data.end()).iter().map(|s| &s.target).collect();
+        assert_eq!(pointers, [&SlotTarget::Address(data.address.0)]);
+        assert!(module.functions.iter().any(|f| f.names == ["pick"]));
+    }
 }
