@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod debugging;
+mod deltas;
 mod divergence;
 mod drafts;
 mod handing_on;
