@@ -16,7 +16,7 @@ pub use fetch::{Pair, pairs};
 pub fn run(words: &[&str]) -> Result<()> {
     let only = words.iter().position(|word| *word == "--only").and_then(|at| words.get(at + 1));
     let only: Vec<&str> = only.map(|ids| ids.split(',').collect()).unwrap_or_default();
-    let (pairs, skipped) = fetch::pairs(&only)?;
+    let (pairs, skipped) = pairs(&only)?;
     let rows = measure(&pairs)?;
     let failed = rows.iter().filter(|row| row["error"].is_string()).count();
     let share = if rows.is_empty() { 0.0 } else { (rows.len() - failed) as f64 / rows.len() as f64 };

@@ -2,8 +2,7 @@
 
 use std::collections::HashMap;
 
-use fnv::FnvHashMap;
-
+use super::counts::Counts;
 use crate::index::Index;
 
 /// The instructions of `of` that `other` does not have, as multisets.
@@ -27,15 +26,13 @@ pub(super) fn figures(a: &Index, b: &Index, changed: &[(usize, usize)]) -> (f64,
     }
     let new: Vec<Vec<u32>> =
         changed.iter().map(|&(x, y)| missing(b.function(y).numbers(), a.function(x).numbers())).collect();
-    let mut counts: FnvHashMap<u32, u64> = new.iter().flatten().map(|&number| (number, 0)).collect();
-    for number in &b.numbers {
-        if let Some(count) = counts.get_mut(number) {
-            *count += 1;
-        }
-    }
+    let mut counts = Counts::default();
+    new.iter().for_each(|numbers| counts.want(numbers));
+    counts.count(&b.numbers);
+    let counts = counts.into_table();
     let total = b.numbers.len().max(1) as f64;
     let uncertain: usize = changed.iter().map(|&(_, y)| b.function(y).instructions()).sum();
-    let bits = |number: &u32| (total / counts.get(number).copied().unwrap_or(1).max(1) as f64).log2();
+    let bits = |number: &u32| (total / f64::from(counts.get(number).copied().unwrap_or(1).max(1))).log2();
     let (sum, count) = (new.iter().flatten().map(bits).sum::<f64>(), new.iter().map(Vec::len).sum::<usize>());
     (if count == 0 { 0.0 } else { sum / count as f64 }, uncertain as f64 / total)
 }

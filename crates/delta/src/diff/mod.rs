@@ -2,6 +2,7 @@
 
 mod changes;
 mod correspond;
+mod counts;
 mod explain;
 mod figures;
 mod matching;

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use fnv::FnvHashMap;
 
+use super::counts::Counts;
 use super::matching::Matching;
 use crate::index::{Index, IndexedFunction};
 
@@ -17,6 +18,8 @@ pub(crate) struct Similarity {
 
 /// A feature that so many unmatched functions of A have finds no candidates.
 const MAX_OCCURRENCES: usize = 48;
+/// Frequencies weigh by their logarithm: so many occurrences of all are looked at.
+const SAMPLE: usize = 100_000;
 /// Most candidates for one function.
 const MAX_CANDIDATES: usize = 24;
 
@@ -37,11 +40,11 @@ impl Similarity {
             numbers.want(function.numbers());
         }
         for index in [a, b] {
-            features.count(&index.features);
-            numbers.count(&index.numbers);
+            features.sample(&index.features, SAMPLE);
+            numbers.sample(&index.numbers, SAMPLE);
         }
         let total = (a.functions.len() + b.functions.len()).max(2) as f64;
-        Self { features: features.counts, numbers: numbers.counts, occurrences, total }
+        Self { features: features.into_table(), numbers: numbers.into_table(), occurrences, total }
     }
 
     fn weight(&self, counts: &FnvHashMap<u32, u32>, key: u32) -> f64 {
@@ -91,46 +94,6 @@ impl Similarity {
         scores.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
         scores.truncate(MAX_CANDIDATES);
         scores.into_iter().map(|(x, _)| x).collect()
-    }
-}
-
-/// Counts of some keys, with a bit map in front of the table because most keys are not wanted.
-struct Counts {
-    wanted: Vec<u64>,
-    counts: FnvHashMap<u32, u32>,
-}
-
-const BITS: u32 = 20;
-
-impl Default for Counts {
-    fn default() -> Self {
-        Self { wanted: vec![0; 1 << (BITS - 6)], counts: FnvHashMap::default() }
-    }
-}
-
-impl Counts {
-    fn bit(key: u32) -> (usize, u64) {
-        let bit = key.wrapping_mul(0x9e37_79b9) >> (32 - BITS);
-        ((bit >> 6) as usize, 1 << (bit & 63))
-    }
-
-    fn want(&mut self, keys: &[u32]) {
-        for &key in keys {
-            let (word, bit) = Self::bit(key);
-            self.wanted[word] |= bit;
-            self.counts.insert(key, 0);
-        }
-    }
-
-    fn count(&mut self, keys: &[u32]) {
-        for &key in keys {
-            let (word, bit) = Self::bit(key);
-            if self.wanted[word] & bit != 0
-                && let Some(count) = self.counts.get_mut(&key)
-            {
-                *count += 1;
-            }
-        }
     }
 }
 

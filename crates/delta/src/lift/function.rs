@@ -7,8 +7,9 @@ use assay_binary::Address;
 use assay_evidence::Sha256;
 use fnv::FnvHashMap;
 
-use super::code::{Effect, Flow, Instruction, Operand, Operation, Reference};
+use super::code::{Flow, Instruction, Reference};
 use super::hash::hash;
+use super::positions::source_positions;
 use super::values::{FeatureKind, Sketch};
 use super::world::{Named, Target, World};
 use crate::limits::MAX_TABLE_ENTRIES;
@@ -140,13 +141,13 @@ fn unlifted(world: &World<'_, '_>, ranges: &[(Address, u64)], lifted: &mut Lifte
 }
 
 /// What one instruction contributes: runs of [`Lift::bytes`].
-struct Part {
+pub(super) struct Part {
     exact: Range<usize>,
     meaning: Range<usize>,
     /// The hash of what it names, for the sketch.
     named: Option<u64>,
-    is_source_path: bool,
-    text: Option<u64>,
+    pub is_source_path: bool,
+    pub text: Option<u64>,
     import: Option<u64>,
 }
 
@@ -307,90 +308,6 @@ fn sketch(world: &World<'_, '_>, body: &Body, parts: &[Part], positions: &BTreeS
         }
     }
     sketch.finish()
-}
-
-/// The instructions that load a line number: a plain number as the argument beside the path of a source
-/// file (`__FILE__, __LINE__`). Registers are followed in address order.
-fn source_positions(body: &Body, parts: &[Part], world: &World<'_, '_>) -> BTreeSet<usize> {
-    let arguments = world.convention().arguments;
-    if !parts.iter().any(|part| part.is_source_path) {
-        return BTreeSet::new();
-    }
-    if arguments.is_empty() {
-        return stacked_positions(body, parts, world.convention().frame);
-    }
-    let mut found = BTreeSet::new();
-    let mut paths = 0u64;
-    let mut lines: FnvHashMap<u8, usize> = FnvHashMap::default();
-    for (index, (instruction, part)) in body.code.iter().zip(parts).enumerate() {
-        if let Effect::Set { to: Operand::Register(register), operation, from } = instruction.effect
-            && register < 64
-        {
-            let is_copy = operation == Operation::Move
-                && matches!(from[0], Operand::Register(other) if other < 64 && paths >> other & 1 == 1);
-            let is_path = part.is_source_path || is_copy;
-            paths = paths & !(1 << register) | u64::from(is_path) << register;
-            lines.remove(&register);
-            if is_line(operation, from) {
-                lines.insert(register, index);
-            }
-        }
-        let ends = matches!(instruction.flow, Flow::Call | Flow::ComputedCall | Flow::Jump | Flow::Computed);
-        if ends {
-            for (place, register) in arguments.iter().enumerate() {
-                if paths >> register & 1 == 1 {
-                    let beside = arguments.get(place + 1).and_then(|next| lines.get(next));
-                    let before = place.checked_sub(1).and_then(|before| lines.get(&arguments[before]));
-                    found.extend(beside.or(before).copied());
-                }
-            }
-        }
-        if matches!(instruction.flow, Flow::Call | Flow::ComputedCall) {
-            arguments.iter().for_each(|register| paths &= !(1 << register));
-            lines.clear();
-        }
-    }
-    found
-}
-
-/// The same where arguments lie on the stack: the number pushed or stored last before the path, or
-/// right beside it.
-fn stacked_positions(body: &Body, parts: &[Part], frame: &[u8]) -> BTreeSet<usize> {
-    let mut found = BTreeSet::new();
-    let mut candidates: Vec<usize> = Vec::new();
-    let mut path = None;
-    for (index, (instruction, part)) in body.code.iter().zip(parts).enumerate() {
-        if part.is_source_path {
-            path = Some(index);
-        }
-        let is_candidate = match instruction.effect {
-            Effect::Push(operand) => is_line(Operation::Move, [operand, Operand::None]),
-            Effect::Set { to: Operand::Memory(memory), operation, from } => {
-                memory.base.is_some_and(|base| frame.contains(&base)) && is_line(operation, from)
-            }
-            _ => false,
-        };
-        if is_candidate {
-            candidates.push(index);
-        }
-        if matches!(instruction.flow, Flow::Call | Flow::ComputedCall) {
-            if let Some(path) = path.take() {
-                found.extend(candidates.iter().copied().min_by_key(|&at| at.abs_diff(path)));
-            }
-            candidates.clear();
-        }
-    }
-    found
-}
-
-/// Lines of source files that anybody writes.
-const LINES: std::ops::RangeInclusive<i64> = 1..=200_000;
-
-fn is_line(operation: Operation, from: [Operand; 2]) -> bool {
-    match (operation, from) {
-        (Operation::Move, [Operand::Number(number), Operand::None]) => LINES.contains(&number),
-        _ => false,
-    }
 }
 
 fn without_number(instruction: &Instruction) -> Vec<u8> {

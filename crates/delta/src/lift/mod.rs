@@ -6,6 +6,7 @@ mod code;
 mod function;
 mod hash;
 mod noise;
+mod positions;
 mod text;
 mod values;
 mod world;

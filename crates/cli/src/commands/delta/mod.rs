@@ -1,6 +1,8 @@
 //! `assay delta`: from files alone. What was indexed once is kept in the data folder.
 
+mod inside;
 mod kept;
+mod package;
 mod patch;
 mod print;
 mod proof;
@@ -41,13 +43,17 @@ pub(super) fn run(global: &Global, command: &Delta, output: &Output) -> Result<E
 /// A file and its index, from the data folder where it is kept there.
 fn artifact(kept: &Kept, file: &Path) -> Result<(Vec<u8>, Index), CliError> {
     let bytes = read_input(file, MAX_BINARY)?;
-    let digest = Sha256::of(&bytes);
-    if let Some(index) = kept.load(digest) {
-        return Ok((bytes, index));
-    }
-    let index = Index::build(&bytes).map_err(|error| refused(file, &error))?;
-    kept.keep(&index);
+    let index = indexed(kept, file, &bytes)?;
     Ok((bytes, index))
+}
+
+fn indexed(kept: &Kept, name: &Path, bytes: &[u8]) -> Result<Index, CliError> {
+    if let Some(index) = kept.load(Sha256::of(bytes)) {
+        return Ok(index);
+    }
+    let index = Index::build(bytes).map_err(|error| refused(name, &error))?;
+    kept.keep(&index);
+    Ok(index)
 }
 
 fn refused(file: &Path, error: &dyn std::error::Error) -> CliError {
@@ -59,19 +65,32 @@ fn index(kept: &Kept, files: &[std::path::PathBuf], output: &Output) -> Result<E
     let bar = output.bar("indexing", files.len() as u64);
     let mut rows = Vec::new();
     for file in files {
-        rows.push(index_row(kept, file)?);
+        if !file.exists() || inside::is_single(file) {
+            rows.push(index_row(kept, file, &read_input(file, MAX_BINARY)?)?);
+        } else {
+            for found in inside::binaries(file)? {
+                let path = file.join(&found.path);
+                match index_row(kept, &path, &found.bytes) {
+                    Ok(row) => rows.push(row),
+                    Err(error) => output.warn(&error.message),
+                }
+            }
+        }
         bar.inc(1);
     }
     bar.finish_and_clear();
+    if rows.is_empty() {
+        let hint = "name binaries, folders or packages with binaries";
+        return Err(CliError::refused("artifact_refused", "no binary is there", hint));
+    }
     let document = if let [row] = rows.as_slice() { row.clone() } else { json!({ "artifacts": rows }) };
     output.data(&document, || print::indexes(&rows));
     Ok(Exit::Yes)
 }
 
-fn index_row(kept: &Kept, file: &Path) -> Result<Value, CliError> {
+fn index_row(kept: &Kept, file: &Path, bytes: &[u8]) -> Result<Value, CliError> {
     let started = Instant::now();
-    let bytes = read_input(file, MAX_BINARY)?;
-    let index = Index::build(&bytes).map_err(|error| refused(file, &error))?;
+    let index = Index::build(bytes).map_err(|error| refused(file, &error))?;
     let stored = index.to_bytes();
     kept.keep(&index);
     let about = index.about();
@@ -98,6 +117,9 @@ fn index_row(kept: &Kept, file: &Path) -> Result<Value, CliError> {
 }
 
 fn diff(kept: &Kept, a: &Path, b: &Path, output: &Output) -> Result<Exit, CliError> {
+    if a.exists() && b.exists() && !(inside::is_single(a) && inside::is_single(b)) {
+        return package::diff(kept, a, b, output);
+    }
     let started = Instant::now();
     let spinner = output.spinner("comparing");
     let ((bytes_a, index_a), (bytes_b, index_b)) = (artifact(kept, a)?, artifact(kept, b)?);

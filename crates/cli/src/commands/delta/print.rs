@@ -79,6 +79,27 @@ fn entry_lines(entries: &[FunctionEntry], output: &Output, colour: &str) -> Stri
     text
 }
 
+/// A package: its files, then each file's delta.
+pub(super) fn package(deltas: &[(String, Delta)], files: &[Value], output: &Output) -> String {
+    let row = |file: &Value| {
+        let figure = |key: &str| file[key].as_u64().map(|count| format!("{count} {key}")).unwrap_or_default();
+        let text = |key: &str| file[key].as_str().unwrap_or_default().to_owned();
+        vec![
+            text("status"),
+            text("path"),
+            figure("changed"),
+            figure("added"),
+            figure("removed"),
+            text("problem"),
+        ]
+    };
+    let mut text = table(&files.iter().map(row).collect::<Vec<_>>());
+    for (path, found) in deltas.iter().filter(|(_, delta)| !delta.functions.changed.is_empty()) {
+        text.push_str(&format!("\n{}\n{}", output.paint("1", path), delta(found, output)));
+    }
+    text
+}
+
 const COLUMN: usize = 58;
 /// Equal rows shown before and after a difference.
 const CONTEXT: usize = 3;
