@@ -11,6 +11,7 @@ use std::collections::HashMap;
 use iced_x86::{Decoder, DecoderOptions, Instruction};
 
 use super::sweep::bitness;
+use super::{NAMES_CUT, NameLimit};
 use crate::bytes::Bytes;
 use crate::{Address, Module, ModuleImport, Region, SectionKind, Slot, SlotTarget, limits};
 
@@ -114,6 +115,7 @@ struct Linker {
     got: HashMap<u32, u64>,
     next_got: u64,
     slots: Vec<Slot>,
+    limit: NameLimit,
     warnings: Vec<String>,
 }
 
@@ -124,6 +126,7 @@ pub(crate) fn link(
     symbols: Vec<LinkSymbol>,
     tables: Vec<LinkTable>,
 ) {
+    let bytes: usize = module.regions.iter().map(|region| region.bytes.len()).sum();
     let end = module.regions.iter().map(Region::end).max().unwrap_or(FIRST_ADDRESS);
     let mut linker = Linker {
         word,
@@ -133,6 +136,7 @@ pub(crate) fn link(
         got: HashMap::new(),
         next_got: 0,
         slots: Vec::new(),
+        limit: NameLimit::new(bytes),
         warnings: Vec::new(),
     };
     linker.next_got = linker.place_common(end.next_multiple_of(LEAST_ALIGN) + LEAST_ALIGN, module);
@@ -203,6 +207,12 @@ impl Linker {
                 self.warnings.push("a relocation lies outside its section".to_owned());
                 continue;
             };
+            if let Some(symbol) = self.symbols.get(entry.symbol as usize)
+                && !self.limit.text(&symbol.name)
+            {
+                self.warnings.push(NAMES_CUT.to_owned());
+                break;
+            }
             let after = ends.get(&entry.offset).copied();
             self.one(entry.meaning, &entry, place, code.then_some(after), &mut patched);
         }

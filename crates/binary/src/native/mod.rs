@@ -11,7 +11,10 @@ mod sweep;
 pub(crate) use functions::{Part, delimit};
 pub(crate) use go::read_pclntab;
 
-use crate::{Architecture, DebugId, FunctionEvidence, Module, ModuleFormat, limits, toolchain};
+use crate::{
+    Architecture, DebugId, FunctionEvidence, Module, ModuleFormat, ModuleImport, SlotTarget, limits,
+    toolchain,
+};
 
 /// Something that says where a function starts, before starts are brought together.
 #[derive(Clone, Debug)]
@@ -83,3 +86,55 @@ fn name_languages(module: &mut Module<'_>) {
     toolchain::sort(&mut found);
     module.toolchains = found;
 }
+
+/// Slots and stubs repeat the names of imports, which may share the bytes of one long name, so that their
+/// total is bounded by a multiple of the file.
+pub(crate) struct NameLimit {
+    left: usize,
+}
+
+const NAME_BYTES_PER_FILE_BYTE: usize = 32;
+const NAME_BYTES_FREE: usize = 1 << 20;
+const MAX_NAME_BYTES: usize = 1 << 30;
+
+impl NameLimit {
+    pub(crate) fn new(file_bytes: usize) -> Self {
+        let left = file_bytes.saturating_mul(NAME_BYTES_PER_FILE_BYTE).saturating_add(NAME_BYTES_FREE);
+        Self { left: left.min(MAX_NAME_BYTES) }
+    }
+
+    /// Whether one more may be kept.
+    pub(crate) fn import(&mut self, import: &ModuleImport) -> bool {
+        let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        self.take(import.name.len() + length(&import.version) + length(&import.provider))
+    }
+
+    /// The same for what a slot refers to.
+    pub(crate) fn target(&mut self, target: &SlotTarget) -> bool {
+        match target {
+            SlotTarget::Address(_) => self.take(0),
+            SlotTarget::Import(import, _) => self.import(import),
+            SlotTarget::Other(text) => self.take(text.len()),
+        }
+    }
+
+    /// The same for one name.
+    pub(crate) fn text(&mut self, name: &str) -> bool {
+        self.take(name.len())
+    }
+
+    /// A name of an object file's table; empty past the limit.
+    pub(crate) fn name(&mut self, bytes: &[u8]) -> String {
+        if self.take(bytes.len()) { String::from_utf8_lossy(bytes).into_owned() } else { String::new() }
+    }
+
+    /// Every one costs something of its own.
+    fn take(&mut self, bytes: usize) -> bool {
+        let kept = self.left.checked_sub(bytes + 16);
+        self.left = kept.unwrap_or(0);
+        kept.is_some()
+    }
+}
+
+/// What is said where the limit was reached.
+pub(crate) const NAMES_CUT: &str = "the names of imports are too long in all; the rest is left out";

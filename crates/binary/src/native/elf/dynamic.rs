@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use super::raw::RawFile;
 use super::relocations::meaning;
 use crate::bytes::Bytes;
-use crate::native::Seed;
 use crate::native::link::Meaning;
+use crate::native::{NAMES_CUT, NameLimit, Seed};
 use crate::{Address, FunctionEvidence, Module, ModuleImport, Slot, SlotTarget, limits};
 
 /// One relocation of a dynamic table.
@@ -23,9 +23,14 @@ pub(super) fn read(file: &RawFile<'_>, module: &mut Module<'_>, seeds: &mut Vec<
     if entries.len() >= limits::MAX_RELOCATIONS {
         module.warnings.push("too many relocations; the rest is left out".to_owned());
     }
+    let mut names = NameLimit::new(file.bytes.data.len());
     for entry in entries {
-        let slot = slot(file, module, &entry);
-        module.slots.extend(slot);
+        let Some(slot) = slot(file, module, &entry) else { continue };
+        if !names.target(&slot.target) {
+            module.warnings.push(NAMES_CUT.to_owned());
+            break;
+        }
+        module.slots.push(slot);
     }
     module.slots.sort_by_key(|slot| slot.address);
     module.slots.dedup_by_key(|slot| slot.address);
@@ -187,8 +192,9 @@ pub(super) fn import(file: &RawFile<'_>, symbol: u32) -> Option<ModuleImport> {
 /// target this module defines.
 pub(super) fn slot_names(file: &RawFile<'_>) -> Vec<(u64, ModuleImport)> {
     let named = entries(file).into_iter().filter(|entry| entry.symbol != 0);
-    let mut names: Vec<_> =
-        named.filter_map(|entry| Some((entry.address, import(file, entry.symbol)?))).collect();
+    let mut limit = NameLimit::new(file.bytes.data.len());
+    let named = named.filter_map(|entry| Some((entry.address, import(file, entry.symbol)?)));
+    let mut names: Vec<_> = named.take_while(|(_, import)| limit.import(import)).collect();
     names.sort_by_key(|(address, _)| *address);
     names
 }

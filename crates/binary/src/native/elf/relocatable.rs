@@ -7,6 +7,7 @@ use object::elf;
 use super::raw::{RawFile, RawSymbol};
 use super::relocations::meaning;
 use crate::bytes::Bytes;
+use crate::native::NameLimit;
 use crate::native::link::{self, FIRST_ADDRESS, LinkEntry, LinkSymbol, LinkTable, Meaning, Place};
 use crate::{Architecture, Module, limits};
 
@@ -29,7 +30,8 @@ pub(super) fn place(file: &mut RawFile<'_>) {
 }
 
 pub(super) fn apply(file: &RawFile<'_>, module: &mut Module<'_>) {
-    let symbols = file.symbols.iter().map(|symbol| link_symbol(file, symbol)).collect();
+    let mut limit = NameLimit::new(file.bytes.data.len());
+    let symbols = file.symbols.iter().map(|symbol| link_symbol(file, symbol, &mut limit)).collect();
     let mut tables = Vec::new();
     for table in &file.sections {
         let with_addend = table.kind == elf::SHT_RELA.0;
@@ -44,11 +46,11 @@ pub(super) fn apply(file: &RawFile<'_>, module: &mut Module<'_>) {
 }
 
 /// A section's own symbol has the section's name; the value of a common one is its alignment.
-fn link_symbol(file: &RawFile<'_>, symbol: &RawSymbol<'_>) -> LinkSymbol {
+fn link_symbol(file: &RawFile<'_>, symbol: &RawSymbol<'_>, limit: &mut NameLimit) -> LinkSymbol {
     let section = file.sections.get(symbol.section as usize);
     let name = match (symbol.name, section) {
-        (b"", Some(section)) => section.name.clone(),
-        (name, _) => String::from_utf8_lossy(name).into_owned(),
+        (b"", Some(section)) => limit.name(section.name.as_bytes()),
+        (name, _) => limit.name(name),
     };
     let place = match (symbol.section, file.address_of(symbol)) {
         (COMMON, _) => Place::Common { size: symbol.size, align: symbol.value },

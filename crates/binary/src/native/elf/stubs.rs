@@ -5,6 +5,7 @@ use iced_x86::{Decoder, DecoderOptions, Mnemonic, OpKind, Register};
 use super::dynamic;
 use super::raw::{RawFile, RawSection, RawSymbol};
 use crate::native::sweep::bitness;
+use crate::native::{NAMES_CUT, NameLimit};
 use crate::{Address, Architecture, Module, ModuleImport, SlotTarget};
 
 /// Every stub is as long or shorter, and starts at a multiple of its size.
@@ -13,6 +14,7 @@ const SHORT_STUB_BYTES: u64 = 8;
 
 pub(super) fn read(file: &RawFile<'_>, module: &mut Module<'_>) {
     let names = dynamic::slot_names(file);
+    let mut limit = NameLimit::new(file.bytes.data.len());
     let is_table = |section: &&RawSection<'_>| {
         matches!(section.name.as_str(), ".plt" | ".plt.sec" | ".plt.got" | ".iplt")
     };
@@ -24,6 +26,10 @@ pub(super) fn read(file: &RawFile<'_>, module: &mut Module<'_>) {
         };
         for (start, size, slot) in found {
             let import = slot.and_then(|slot| provided(file, module, &names, slot)).unwrap_or_else(header);
+            if !limit.import(&import) {
+                module.warnings.push(NAMES_CUT.to_owned());
+                break;
+            }
             module.stubs.push((Address(start), size, import));
         }
     }

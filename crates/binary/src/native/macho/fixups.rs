@@ -5,6 +5,7 @@ use object::read::macho::{Bind, Fixup};
 
 use super::commands::RawFile;
 use super::library;
+use crate::native::NameLimit;
 use crate::{Address, Module, ModuleImport, Slot, SlotTarget, limits};
 
 pub(super) fn read(file: &RawFile<'_>, module: &mut Module<'_>) {
@@ -15,9 +16,19 @@ pub(super) fn read(file: &RawFile<'_>, module: &mut Module<'_>) {
     if let Err(error) = opcodes(file, module, &mut slots) {
         module.warnings.push(format!("bind and rebase opcodes: {error}"));
     }
+    if file.bytes.data.len() < slots.len() {
+        module.warnings.push("more fixups than the file has bytes".to_owned());
+    }
     slots.sort_by_key(|slot: &Slot| slot.address);
     slots.dedup_by_key(|slot| slot.address);
     module.slots = slots;
+}
+
+/// Adds a slot while the names of all of them stay within the limit.
+fn push(slots: &mut Vec<Slot>, limit: &mut NameLimit, slot: Slot) {
+    if limit.target(&slot.target) {
+        slots.push(slot);
+    }
 }
 
 fn import(file: &RawFile<'_>, name: &[u8], ordinal: BindDylib) -> ModuleImport {
@@ -31,23 +42,26 @@ fn opcodes(file: &RawFile<'_>, module: &Module<'_>, slots: &mut Vec<Slot>) -> ob
     // Every slot has its bytes in the file.
     let most = data.len() / 4;
     let width = if file.is_64 { 8 } else { 4 };
+    let mut limit = NameLimit::new(data.len());
     let place = |segment: u8, offset: u64| {
         file.segments.get(usize::from(segment)).map(|segment| segment.address.wrapping_add(offset))
     };
-    let bound = |bind: &Bind<'_>, slots: &mut Vec<Slot>| {
+    let bound = |bind: &Bind<'_>, slots: &mut Vec<Slot>, limit: &mut NameLimit| {
         let target = SlotTarget::Import(import(file, bind.symbol, bind.dylib), bind.addend);
         let place = place(bind.segment_index, bind.segment_offset);
-        slots.extend(place.map(|at| Slot { address: Address(at), width, target }));
+        if let Some(at) = place {
+            push(slots, limit, Slot { address: Address(at), width, target });
+        }
     };
     // The first of several that fill one slot stays: strong binds before lazy ones before rebases.
     for bind in info.binds(endian, data, width)?.take(most) {
-        bound(&bind?, slots);
+        bound(&bind?, slots, &mut limit);
     }
     for bind in info.lazy_binds(endian, data, width)?.take(most) {
-        bound(&bind?, slots);
+        bound(&bind?, slots, &mut limit);
     }
     for bind in info.weak_binds(endian, data, width)?.take(most) {
-        bound(&bind?, slots);
+        bound(&bind?, slots, &mut limit);
     }
     for rebase in info.rebases(endian, data, width)?.take(most) {
         let rebase = rebase?;
@@ -67,10 +81,15 @@ fn chained(file: &RawFile<'_>, slots: &mut Vec<Slot>) -> object::read::Result<()
     // Every slot has its bytes in the file.
     let most = data.len() / 4;
     let fixups = command.chained_fixups(endian, data)?;
+    let mut limit = NameLimit::new(data.len());
     let mut imports = Vec::new();
     for found in fixups.imports(endian)?.take(limits::MAX_SYMBOLS) {
         let found = found?;
-        imports.push((import(file, found.name, found.dylib), found.addend));
+        let import = import(file, found.name, found.dylib);
+        if !limit.import(&import) {
+            break;
+        }
+        imports.push((import, found.addend));
     }
     for segment in fixups.segments(endian)? {
         let segment = segment?;
@@ -89,7 +108,8 @@ fn chained(file: &RawFile<'_>, slots: &mut Vec<Slot>) -> object::read::Result<()
                 _ => continue,
             };
             let address = Address(known.address.wrapping_add(offset));
-            slots.push(Slot { address, width: if file.is_64 { 8 } else { 4 }, target });
+            let slot = Slot { address, width: if file.is_64 { 8 } else { 4 }, target };
+            push(slots, &mut limit, slot);
         }
     }
     Ok(())

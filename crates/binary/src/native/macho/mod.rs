@@ -14,7 +14,7 @@ use crate::bytes::Bytes;
 use crate::elf::NameBudget;
 use crate::{
     Address, Architecture, BinaryError, DataSymbol, FunctionEvidence, Module, ModuleFormat, ModuleImport,
-    Region, SectionKind, limits,
+    Region, SectionKind,
 };
 
 /// Most slices of one universal file.
@@ -117,18 +117,24 @@ fn regions<'data>(file: &RawFile<'data>, module: &mut Module<'data>) {
 
 /// `__stubs` sections: stub `n` jumps to indirect symbol `reserved1 + n`; its size is `reserved2`.
 fn stubs(file: &RawFile<'_>, module: &mut Module<'_>) {
+    let mut limit = super::NameLimit::new(file.bytes.data.len());
     for section in file.sections.iter().filter(|section| section.kind() == 8) {
         let size = u64::from(section.reserved.1);
         if size == 0 {
             continue;
         }
-        for index in 0..(section.size / size).min(limits::MAX_SYMBOLS as u64) {
+        // Every stub has its bytes in the file.
+        for index in 0..section.bytes.len() as u64 / size {
             let at = u64::from(section.reserved.0) + index;
             let symbol = usize::try_from(at).ok().and_then(|at| file.indirect.get(at));
             let import = symbol
                 .and_then(|&symbol| import(file, symbol as usize))
                 .unwrap_or_else(|| ModuleImport { name: "@stub".to_owned(), version: None, provider: None });
-            module.stubs.push((Address(section.address + index * size), size, import));
+            if !limit.import(&import) {
+                module.warnings.push(super::NAMES_CUT.to_owned());
+                break;
+            }
+            module.stubs.push((Address(section.address.wrapping_add(index * size)), size, import));
         }
     }
     for section in file.sections.iter().filter(|section| section.name == "__stub_helper") {

@@ -3,6 +3,7 @@
 
 use super::commands::{RawFile, RawSection, RawSymbol};
 use crate::bytes::Bytes;
+use crate::native::NameLimit;
 use crate::native::link::{self, Field, LinkEntry, LinkSymbol, LinkTable, Meaning, Place};
 use crate::{Architecture, Module, limits};
 
@@ -17,7 +18,9 @@ struct Entry {
 }
 
 pub(super) fn link(file: &RawFile<'_>, module: &mut Module<'_>) {
-    let mut symbols: Vec<LinkSymbol> = file.symbols.iter().map(link_symbol).collect();
+    let mut limit = NameLimit::new(file.bytes.data.len());
+    let symbols = file.symbols.iter().map(|symbol| link_symbol(symbol, &mut limit));
+    let mut symbols: Vec<LinkSymbol> = symbols.collect();
     // What is not external refers to an address of the file; one symbol at zero stands for all of them.
     let base = symbols.len() as u32;
     symbols.push(LinkSymbol { name: "this module".to_owned(), place: Place::At(0) });
@@ -38,8 +41,8 @@ pub(super) fn link(file: &RawFile<'_>, module: &mut Module<'_>) {
     link::link(module, (if file.is_64 { 8 } else { 4 }, file.bytes.little), symbols, tables);
 }
 
-fn link_symbol(symbol: &RawSymbol<'_>) -> LinkSymbol {
-    let name = String::from_utf8_lossy(symbol.name).into_owned();
+fn link_symbol(symbol: &RawSymbol<'_>, limit: &mut NameLimit) -> LinkSymbol {
+    let name = limit.name(symbol.name);
     let place = match symbol.kind & 0x0e {
         0x0e => Place::At(symbol.value),
         0 if symbol.value > 0 => {

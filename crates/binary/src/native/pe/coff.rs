@@ -7,7 +7,7 @@ use super::headers::{Image, section_name};
 use crate::bytes::Bytes;
 use crate::elf::NameBudget;
 use crate::native::link::{self, FIRST_ADDRESS, Field, LinkEntry, LinkSymbol, LinkTable, Meaning, Place};
-use crate::native::{Seed, delimit, empty, sort_regions};
+use crate::native::{NameLimit, Seed, delimit, empty, sort_regions};
 use crate::{
     Address, Architecture, BinaryError, DataSymbol, FunctionEvidence, Module, ModuleFormat, Region,
     SectionKind, limits,
@@ -202,7 +202,9 @@ pub(crate) fn read_object(data: &[u8]) -> Result<Module<'_>, BinaryError> {
         let section = sections.get(usize::try_from(symbol.section).ok()?.checked_sub(1)?)?;
         (section.size > 0).then(|| section.address.wrapping_add(symbol.value.into()))
     };
-    let linked = symbols.iter().map(|symbol| link_symbol(symbol, &sections, place(symbol))).collect();
+    let mut limit = NameLimit::new(data.len());
+    let linked =
+        symbols.iter().map(|symbol| link_symbol(symbol, &sections, place(symbol), &mut limit)).collect();
     let tables = sections.iter().filter(|section| section.size > 0).map(|section| LinkTable {
         address: section.address,
         entries: entries(bytes, &module.architecture, section.relocations),
@@ -268,8 +270,13 @@ fn section<'data>(bytes: Bytes<'data>, header: &Header, index: u64) -> Option<Se
     })
 }
 
-fn link_symbol(symbol: &Symbol<'_>, sections: &[Section<'_>], address: Option<u64>) -> LinkSymbol {
-    let name = String::from_utf8_lossy(symbol.name).into_owned();
+fn link_symbol(
+    symbol: &Symbol<'_>,
+    sections: &[Section<'_>],
+    address: Option<u64>,
+    limit: &mut NameLimit,
+) -> LinkSymbol {
+    let name = limit.name(symbol.name);
     let place = match (symbol.section, address) {
         (_, Some(address)) => Place::At(address),
         (0, None) if symbol.value > 0 => Place::Common { size: symbol.value.into(), align: 16 },

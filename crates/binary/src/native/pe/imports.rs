@@ -2,8 +2,8 @@
 
 use super::headers::{Directory, Image};
 use crate::bytes::Bytes;
-use crate::native::Seed;
 use crate::native::sweep::bitness;
+use crate::native::{NameLimit, Seed};
 use crate::{Address, Architecture, Module, ModuleImport, SectionKind, Slot, SlotTarget};
 
 /// Most libraries of one table, and most names of one library.
@@ -11,6 +11,7 @@ const MAX_LIBRARIES: u32 = 4096;
 const MAX_NAMES: u32 = 1 << 16;
 
 pub(super) fn read(image: &Image<'_>, module: &mut Module<'_>) {
+    let mut limit = NameLimit::new(image.bytes.data.len());
     if let Some((start, _)) = image.directory(Directory::Import) {
         for index in 0..MAX_LIBRARIES {
             let entry = start.checked_add(index * 20).and_then(|at| image.memory(at, 20)).map(Bytes::little);
@@ -21,7 +22,7 @@ pub(super) fn read(image: &Image<'_>, module: &mut Module<'_>) {
                 break;
             }
             let names = if names == 0 { slots } else { names };
-            list(image, module, image.text(library), (names, slots));
+            list(image, module, &mut limit, image.text(library), (names, slots));
         }
     }
     if let Some((start, _)) = image.directory(Directory::DelayImport) {
@@ -35,12 +36,18 @@ pub(super) fn read(image: &Image<'_>, module: &mut Module<'_>) {
             if field(4) == 0 {
                 break;
             }
-            list(image, module, image.text(offset(4)), (offset(16), offset(12)));
+            list(image, module, &mut limit, image.text(offset(4)), (offset(16), offset(12)));
         }
     }
 }
 
-fn list(image: &Image<'_>, module: &mut Module<'_>, library: Option<String>, (names, slots): (u32, u32)) {
+fn list(
+    image: &Image<'_>,
+    module: &mut Module<'_>,
+    limit: &mut NameLimit,
+    library: Option<String>,
+    (names, slots): (u32, u32),
+) {
     let word = image.word();
     for index in 0..MAX_NAMES {
         let at = |table: u32| table.checked_add(index.checked_mul(word.into())?);
@@ -53,6 +60,9 @@ fn list(image: &Image<'_>, module: &mut Module<'_>, library: Option<String>, (na
         };
         let Some(name) = name else { break };
         let import = ModuleImport { name, version: None, provider: library.clone() };
+        if !limit.import(&import) {
+            break;
+        }
         let address = Address(image.base.wrapping_add(slot.into()));
         module.slots.push(Slot { address, width: word, target: SlotTarget::Import(import, 0) });
     }
@@ -68,6 +78,8 @@ pub(super) fn stubs(module: &mut Module<'_>, unwound: &[Seed]) {
         after.checked_sub(1).is_some_and(|at| address - covered[at].0 < covered[at].1)
     };
     let mut found = Vec::new();
+    let bytes: usize = module.regions.iter().map(|region| region.bytes.len()).sum();
+    let mut limit = NameLimit::new(bytes);
     for region in module.regions.iter().filter(|region| region.kind == SectionKind::Code) {
         let candidates = match module.architecture {
             Architecture::Aarch64 => aarch64(region.address.0, &region.bytes),
@@ -75,7 +87,9 @@ pub(super) fn stubs(module: &mut Module<'_>, unwound: &[Seed]) {
         };
         for (start, size, slot) in candidates {
             let import = module.slot_at(slot).map(|slot| &slot.target);
-            if let (Some(SlotTarget::Import(import, 0)), false) = (import, is_covered(start)) {
+            if let (Some(SlotTarget::Import(import, 0)), false) = (import, is_covered(start))
+                && limit.import(import)
+            {
                 found.push((Address(start), size, import.clone()));
             }
         }

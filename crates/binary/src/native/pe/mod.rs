@@ -164,8 +164,12 @@ fn exports(image: &Image<'_>, module: &Module<'_>, seeds: &mut Vec<Seed>) {
             push(function, None);
         }
     }
+    let mut limit = super::NameLimit::new(image.bytes.data.len());
     for index in 0..names {
         let Some(name) = word(field(32), index).and_then(|at| image.text(at)) else { continue };
+        if !limit.text(&name) {
+            break;
+        }
         let ordinal = field(36).checked_add(index * 2).and_then(|at| image.memory(at, 2));
         let ordinal = ordinal.and_then(|data| Bytes::little(data).u16(0));
         if let Some(function) = ordinal.and_then(|ordinal| word(field(28), ordinal.into())) {
