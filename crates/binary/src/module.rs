@@ -269,15 +269,23 @@ impl<'data> Module<'data> {
         }
     }
 
+    /// The bytes of each module of a file: the file itself, but for the slices of a universal Mach-O.
+    ///
+    /// # Errors
+    /// [`BinaryError`] where the table of slices is damaged.
+    pub fn slices(data: &'data [u8]) -> Result<Vec<&'data [u8]>, BinaryError> {
+        match recognise(data) {
+            Some("a universal Mach-O") => native::macho::slices(data),
+            _ => Ok(vec![data]),
+        }
+    }
+
     /// Reads all modules of a file: one, but for the slices of a universal Mach-O.
     ///
     /// # Errors
     /// As [`Module::parse`], for the first module that cannot be read.
     pub fn parse_all(data: &'data [u8]) -> Result<Vec<Self>, BinaryError> {
-        match recognise(data) {
-            Some("a universal Mach-O") => native::macho::slices(data)?.into_iter().map(Self::parse).collect(),
-            _ => Ok(vec![Self::parse(data)?]),
-        }
+        Self::slices(data)?.into_iter().map(Self::parse).collect()
     }
 
     /// The region that holds `address`.

@@ -1,4 +1,4 @@
-//! The binaries inside a file, a directory, a package or an image.
+//! The binaries inside a file, a directory, a package, an image or a universal Mach-O.
 
 use std::path::{Path, PathBuf};
 
@@ -25,7 +25,14 @@ pub(super) fn is_single(path: &Path) -> bool {
     use std::io::Read as _;
     let mut start = [0; 512];
     let read = std::fs::File::open(path).and_then(|mut file| file.read(&mut start));
-    path.is_file() && read.is_ok_and(|length| assay_archive::recognise(&start[..length]).is_none())
+    let is_plain = |start: &[u8]| assay_archive::recognise(start).is_none() && !is_universal(start);
+    path.is_file() && read.is_ok_and(|length| is_plain(&start[..length]))
+}
+
+/// A universal Mach-O counts its slices where a Java class, with the same magic, has its version.
+fn is_universal(start: &[u8]) -> bool {
+    start.starts_with(&[0xca, 0xfe, 0xba, 0xbe])
+        && start.get(4..8).is_some_and(|count| count < [0, 0, 0, 40].as_slice())
 }
 
 /// Every binary inside, by path.
@@ -46,11 +53,15 @@ pub(super) fn binaries(path: &Path) -> Result<Vec<Found>, CliError> {
 
 fn walk(file: &Path, name: &str, found: &mut Vec<Found>) -> Result<(), CliError> {
     let bytes = read_input(file, MAX_BINARY)?;
-    let mut keep = |path: &str, bytes: &[u8]| {
-        if is_binary(bytes) {
-            found.push(Found { path: path.to_owned(), bytes: bytes.to_vec() });
-        }
-    };
+    let mut keep =
+        |path: &str, bytes: &[u8]| match Module::slices(bytes) {
+            Ok(slices) if slices.len() > 1 => found.extend((1..).zip(slices).map(|(number, slice)| Found {
+                path: format!("{path}!/slice {number}"),
+                bytes: slice.to_vec(),
+            })),
+            _ if is_binary(bytes) => found.push(Found { path: path.to_owned(), bytes: bytes.to_vec() }),
+            _ => {}
+        };
     assay_archive::walk(name, &bytes, &Limits::default(), &mut keep).map_err(|error| {
         let message = format!("{}: {}", file.display(), chain(&error));
         CliError::refused("package_refused", message, "unpack it and name the folder instead")

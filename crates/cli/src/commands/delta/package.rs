@@ -57,7 +57,10 @@ fn pair<'f>(a: &'f [Found], b: &'f [Found]) -> Vec<Pair<'f>> {
 /// The path without the outermost package's own name and without digits, which versions are made of.
 fn place(path: &str) -> String {
     let inner = path.split_once("!/").map_or(path, |(_, inner)| inner);
-    inner.chars().filter(|c| !c.is_ascii_digit()).collect()
+    match inner.strip_prefix("slice ") {
+        Some(_) => inner.to_owned(),
+        None => inner.chars().filter(|c| !c.is_ascii_digit()).collect(),
+    }
 }
 
 /// What was found so far.
