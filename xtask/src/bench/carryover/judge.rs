@@ -1,0 +1,226 @@
+//! A program with its recorded run, and what becomes of one mutant: proven or not, the same run or not.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, ensure};
+use assay_binary::{Address, CodeMap, Image, UnitKind};
+use assay_delta::{Executed, Index, prove};
+use assay_evidence::Sha256;
+use assay_witness::{
+    CoveragePlan, Ending, Host, Layout, Limits, Perturbation, RecordRequest, Recording, ReplayRequest,
+    RunReport, record, replay,
+};
+
+use super::programs::Program;
+use super::recipe::{Recipe, Workshop};
+
+/// Processor time of one run: mutants may loop for ever.
+const CPU_MICROS: u64 = 400_000;
+const ROLE: &str = "subject";
+
+/// What a run showed: the event trace, the end and both outputs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Observed {
+    trace: Sha256,
+    ending: Ending,
+    outputs: [Sha256; 2],
+}
+
+impl Observed {
+    fn of(report: &RunReport) -> Self {
+        let outputs = [report.stdout.digest, report.stderr.digest];
+        Self { trace: report.trace_digest, ending: report.ending.clone(), outputs }
+    }
+}
+
+/// A program, its original build and its recorded run.
+pub struct Prepared {
+    pub program: Program,
+    pub recipe: Recipe,
+    pub original: Vec<u8>,
+    recording: Recording,
+    observed: Observed,
+    pub executed: Vec<Address>,
+    /// Ranges of addresses of executed functions, and of others.
+    pub ranges: [Vec<(u64, u64)>; 2],
+    /// Why the pipeline never carries this witness.
+    pub never: Option<&'static str>,
+    touchable: BTreeMap<String, Sha256>,
+}
+
+/// What became of one mutant.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Carried, or every reason why not.
+    pub refused: Option<BTreeSet<String>>,
+    /// The first refusal in words.
+    pub detail: String,
+    /// Whether a replay showed the same.
+    pub same: bool,
+    /// Whether an executed function or data that one refers to is another.
+    pub touched: bool,
+}
+
+/// Builds and records; its files are kept in `home`.
+pub fn prepare(program: &Program, home: &Path, workshop: &Workshop, host: &Host) -> Result<Prepared> {
+    let folder = home.join(program.name);
+    std::fs::create_dir_all(&folder)?;
+    let recipe = Recipe::of(program)?;
+    let built = workshop.build(&recipe)?.with_context(|| format!("{} does not build", program.name))?;
+    let subject = folder.join(if program.loader.is_some() { "libmatcher.so" } else { "program" });
+    std::fs::copy(&built, &subject)?;
+    let command = match program.loader {
+        None => subject.clone(),
+        Some(loader) => {
+            let built = workshop.build(&Recipe::of_loader(program, loader, &subject)?)?;
+            let main = folder.join("main");
+            std::fs::copy(built.context("the loader does not build")?, &main)?;
+            main
+        }
+    };
+    let original = std::fs::read(&subject)?;
+    let mut words = vec![command.display().to_string()];
+    words.extend(program.args.iter().map(|word| (*word).to_owned()));
+    let request = RecordRequest {
+        command: words,
+        subjects: vec![(ROLE.to_owned(), subject)],
+        stdin: program.input()?,
+        environment: [("PATH".to_owned(), "/usr/bin:/bin".to_owned())].into(),
+        working_directory: "/".to_owned(),
+        limits: Limits { cpu_micros: CPU_MICROS, ..Limits::default() },
+        ..RecordRequest::default()
+    };
+    let recording = record(&request, host)?;
+    observe(program, recipe, original, recording, host)
+}
+
+fn observe(
+    program: &Program,
+    recipe: Recipe,
+    original: Vec<u8>,
+    recording: Recording,
+    host: &Host,
+) -> Result<Prepared> {
+    let path = recording.capsule.subjects[0].path.clone();
+    let image = Image::parse(&original)?;
+    let map = CodeMap::build(&image);
+    let run = |layout, perturbation| {
+        let coverage = vec![plan(&path, &map)];
+        let how = ReplayRequest { layout, perturbation, coverage, ..ReplayRequest::default() };
+        replay(&recording.capsule, &recording, &how, host)
+    };
+    let report = run(Layout::Fixed, Perturbation::default())?;
+    ensure!(
+        matches!(report.ending, Ending::Exited { .. } | Ending::Signalled { .. }),
+        "{}: {:?}",
+        program.name,
+        report.ending
+    );
+    let mut moved = Vec::new();
+    for turn in 1..=3 {
+        moved.push(run(Layout::Elsewhere(turn), Perturbation::of_turn(turn))?);
+    }
+    moved.push(run(Layout::Fixed, Perturbation { malloc_fill: Some(0x5a), ..Perturbation::default() })?);
+    let differs = |other: &RunReport| {
+        Observed::of(other) != Observed::of(&report) || other.functions_executed != report.functions_executed
+    };
+    let executed: Vec<Address> = report
+        .functions_executed
+        .iter()
+        .filter(|function| function.module.path == path)
+        .map(|function| function.offset)
+        .collect();
+    let opened = program.loader.is_none() && report.files_opened.iter().any(|file| file.path == path);
+    // As `verify::carry` has it.
+    let never = if moved.iter().any(differs) {
+        Some("layout_sensitive")
+    } else if !report.unknown_code.is_empty() {
+        Some("unknown_code")
+    } else if report.generated_code {
+        Some("generated_code")
+    } else if opened {
+        Some("own_file_read")
+    } else if executed.is_empty() {
+        Some("nothing_observed")
+    } else {
+        None
+    };
+    let ran: BTreeSet<usize> = executed.iter().filter_map(|address| map.unit_at(address.0)).collect();
+    let mut ranges = [Vec::new(), Vec::new()];
+    for (index, unit) in map.units().iter().enumerate().filter(|(_, unit)| unit.kind == UnitKind::Function) {
+        let which = usize::from(!ran.contains(&index));
+        ranges[which].extend(unit.ranges.iter().map(|range| (range.start.0, range.end.0)));
+    }
+    let touchable = touchable(&original, Some(&executed)).unwrap_or_default();
+    let observed = Observed::of(&report);
+    Ok(Prepared {
+        program: *program,
+        recipe,
+        original,
+        recording,
+        observed,
+        executed,
+        ranges,
+        never,
+        touchable,
+    })
+}
+
+/// What is watched: every entry of every unit, and every executable byte in none.
+fn plan(path: &str, map: &CodeMap) -> CoveragePlan {
+    let entries =
+        map.units().iter().flat_map(|unit| unit.entries.iter().map(|entry| entry.address)).collect();
+    let traps = map.gaps().iter().map(|gap| gap.start.0..gap.end.0).collect();
+    CoveragePlan { path: path.to_owned(), entries, traps, watch: Vec::new() }
+}
+
+/// The hashes of functions, and of the named objects they refer to, by name; only of `executed`. The
+/// index's hashes are another thing than the proof, so that the one can count for the other.
+fn touchable(bytes: &[u8], executed: Option<&[Address]>) -> Option<BTreeMap<String, Sha256>> {
+    let index = Index::build(bytes).ok()?;
+    let functions = index.functions();
+    let ran = |at: usize| executed.is_none_or(|executed| executed.contains(&functions[at].address));
+    let mut wanted: BTreeSet<usize> = (0..functions.len()).filter(|at| ran(*at)).collect();
+    for (from, to) in index.edges() {
+        if wanted.contains(&(*from as usize)) && *to as usize >= functions.len() {
+            wanted.insert(*to as usize);
+        }
+    }
+    let named = |at: usize| match functions.get(at) {
+        Some(function) => Some((format!("function {}", function.name), function.hash)),
+        None => index.objects().get(at - functions.len()).map(|o| (format!("object {}", o.name), o.hash)),
+    };
+    Some(wanted.into_iter().filter_map(named).collect())
+}
+
+impl Prepared {
+    /// Proves and replays one mutant; `place` is where its file is put.
+    pub fn judge(&self, bytes: &[u8], place: &Path, host: &Host) -> Result<Outcome> {
+        let mut detail = String::new();
+        let refused = match self.never {
+            Some(reason) => Some(BTreeSet::from([reason.to_owned()])),
+            None => prove(&self.original, bytes, Executed::Units(&self.executed)).err().map(|refusals| {
+                detail = refusals.first().map(ToString::to_string).unwrap_or_default();
+                refusals.iter().map(|refusal| refusal.reason.to_string()).collect()
+            }),
+        };
+        let same = self.replayed(bytes, place, host)? == self.observed;
+        let touched = !same || self.touches(bytes);
+        Ok(Outcome { refused, detail, same, touched })
+    }
+
+    fn replayed(&self, bytes: &[u8], place: &Path, host: &Host) -> Result<Observed> {
+        std::fs::write(place, bytes)?;
+        std::fs::set_permissions(place, std::fs::Permissions::from_mode(0o755))?;
+        let substitutions = [(ROLE.to_owned(), PathBuf::from(place))].into();
+        let how = ReplayRequest { substitutions, ..ReplayRequest::default() };
+        Ok(Observed::of(&replay(&self.recording.capsule, &self.recording, &how, host)?))
+    }
+
+    fn touches(&self, bytes: &[u8]) -> bool {
+        let Some(other) = touchable(bytes, None) else { return true };
+        self.touchable.iter().any(|(name, hash)| other.get(name) != Some(hash))
+    }
+}
