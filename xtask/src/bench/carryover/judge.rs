@@ -9,8 +9,8 @@ use assay_binary::{Address, CodeMap, Image, UnitKind};
 use assay_delta::{Executed, Index, prove};
 use assay_evidence::Sha256;
 use assay_witness::{
-    CoveragePlan, Ending, Host, Layout, Limits, Perturbation, RecordRequest, Recording, ReplayRequest,
-    RunReport, record, replay,
+    CoveragePlan, Ending, Host, Layout, Limits, Located, Perturbation, RecordRequest, Recording,
+    ReplayRequest, RunReport, record, replay,
 };
 
 use super::programs::Program;
@@ -92,8 +92,20 @@ pub fn prepare(program: &Program, home: &Path, workshop: &Workshop, host: &Host)
         limits: Limits { cpu_micros: CPU_MICROS, ..Limits::default() },
         ..RecordRequest::default()
     };
-    let recording = record(&request, host)?;
+    let recording = on_disk(record(&request, host)?, &folder)?;
     observe(program, recipe, original, recording, host)
+}
+
+/// The bytes that a recording holds in memory, as files.
+fn on_disk(mut recording: Recording, folder: &Path) -> Result<Recording> {
+    for (digest, located) in &mut recording.located {
+        if let Located::Bytes(bytes) = located {
+            let file = folder.join(digest.hex());
+            std::fs::write(&file, bytes)?;
+            *located = Located::Path(file);
+        }
+    }
+    Ok(recording)
 }
 
 fn observe(
