@@ -30,6 +30,9 @@ pub(super) fn preconditions(simulation: &mut Simulation<'_, '_>) {
         if !image.unwind().is_complete() {
             simulation.refuse(Reason::UnwindDiffers, "its unwind table cannot be read");
         }
+        if let Some(problem) = super::names::problem(image) {
+            simulation.refuse(Reason::ExportsDiffer, problem);
+        }
         let relocations = image.relocations();
         if relocations.iter().any(|r| program.is_code(r.address.0) || program.is_code(r.address.0 + SLOT - 1))
         {
@@ -141,7 +144,8 @@ fn thread_locals(simulation: &mut Simulation<'_, '_>) {
 fn imports_and_exports(simulation: &mut Simulation<'_, '_>) {
     simulation.at("the dynamic symbols");
     let (program_a, program_b) = (simulation.a, simulation.b);
-    if program_a.image.imports() != program_b.image.imports() {
+    let versions = |program: &Program<'_>| super::names::version_counts(&program.image);
+    if program_a.image.imports() != program_b.image.imports() || versions(program_a) != versions(program_b) {
         simulation.refuse(Reason::ImportsDiffer, "the imported names or versions differ");
     }
     let (exports_a, exports_b) = (exports(&program_a.image), exports(&program_b.image));

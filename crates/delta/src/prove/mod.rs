@@ -25,6 +25,7 @@ mod code;
 mod contents;
 mod loader;
 mod memory;
+mod names;
 mod simulate;
 mod unwind;
 
@@ -111,6 +112,8 @@ pub enum Reason {
     SegmentsDiffer,
     /// Things whose address is taken stand in another order.
     OrderMayBeObserved,
+    /// Executed code calls what tells a program about its own image.
+    OwnImageMayBeObserved,
     /// The check would take longer than its bound.
     TooComplex,
 }

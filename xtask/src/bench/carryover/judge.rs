@@ -19,6 +19,8 @@ use super::recipe::{Recipe, Workshop};
 /// Processor time of one run: mutants may loop for ever.
 const CPU_MICROS: u64 = 400_000;
 const ROLE: &str = "subject";
+/// Lines of a trace that are compared where the digest cannot be.
+const LINES: usize = 100_000;
 
 /// What a run showed: the event trace, the end and both outputs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,10 +31,37 @@ pub struct Observed {
 }
 
 impl Observed {
-    fn of(report: &RunReport) -> Self {
+    /// `library` is the subject's path where the loader opens it.
+    fn of(report: &RunReport, library: Option<&str>) -> Self {
         let outputs = [report.stdout.digest, report.stderr.digest];
-        Self { trace: report.trace_digest, ending: report.ending.clone(), outputs }
+        let trace = library.map_or(report.trace_digest, |library| mapped(&report.trace, library));
+        Self { trace, ending: report.ending.clone(), outputs }
     }
+}
+
+/// The digest of a trace in which the loader's own look at a library is mapped as addresses are: the
+/// bytes of the headers it reads and the file's size are another file's, and what they mean is what
+/// the proof compares. Only its first opening counts as the loader's.
+fn mapped(trace: &[String], library: &str) -> Sha256 {
+    let mut digest = Sha256::stream();
+    let (mut file, mut opened) = (None, false);
+    for line in trace {
+        let call = line.split_once(' ').map_or("", |(_, call)| call);
+        if !opened && call.starts_with("openat(") && call.contains(library) {
+            file = line.rsplit_once(" = ").map(|(_, number)| number.to_owned());
+            opened = true;
+        }
+        let of_file =
+            |name: &str| file.as_ref().is_some_and(|file| call.starts_with(&format!("{name}({file},")));
+        let own = of_file("read") || of_file("pread64") || of_file("newfstatat");
+        let kept = if own { line.split_once(" = ").map_or("", |(kept, _)| kept) } else { line };
+        digest.update(kept.as_bytes());
+        digest.update(b"\n");
+        if file.as_ref().is_some_and(|file| call.starts_with(&format!("close({file})"))) {
+            file = None;
+        }
+    }
+    digest.finish()
 }
 
 /// A program, its original build and its recorded run.
@@ -120,7 +149,8 @@ fn observe(
     let map = CodeMap::build(&image);
     let run = |layout, perturbation| {
         let coverage = vec![plan(&path, &map)];
-        let how = ReplayRequest { layout, perturbation, coverage, ..ReplayRequest::default() };
+        let keep_trace = Some(LINES);
+        let how = ReplayRequest { layout, perturbation, coverage, keep_trace, ..ReplayRequest::default() };
         replay(&recording.capsule, &recording, &how, host)
     };
     let report = run(Layout::Fixed, Perturbation::default())?;
@@ -135,8 +165,10 @@ fn observe(
         moved.push(run(Layout::Elsewhere(turn), Perturbation::of_turn(turn))?);
     }
     moved.push(run(Layout::Fixed, Perturbation { malloc_fill: Some(0x5a), ..Perturbation::default() })?);
+    let library = program.loader.map(|_| path.as_str());
     let differs = |other: &RunReport| {
-        Observed::of(other) != Observed::of(&report) || other.functions_executed != report.functions_executed
+        Observed::of(other, library) != Observed::of(&report, library)
+            || other.functions_executed != report.functions_executed
     };
     let executed: Vec<Address> = report
         .functions_executed
@@ -166,7 +198,7 @@ fn observe(
         ranges[which].extend(unit.ranges.iter().map(|range| (range.start.0, range.end.0)));
     }
     let touchable = touchable(&original, Some(&executed)).unwrap_or_default();
-    let observed = Observed::of(&report);
+    let observed = Observed::of(&report, library);
     Ok(Prepared {
         program: *program,
         recipe,
@@ -227,8 +259,10 @@ impl Prepared {
         std::fs::write(place, bytes)?;
         std::fs::set_permissions(place, std::fs::Permissions::from_mode(0o755))?;
         let substitutions = [(ROLE.to_owned(), PathBuf::from(place))].into();
-        let how = ReplayRequest { substitutions, ..ReplayRequest::default() };
-        Ok(Observed::of(&replay(&self.recording.capsule, &self.recording, &how, host)?))
+        let library = self.program.loader.map(|_| self.recording.capsule.subjects[0].path.as_str());
+        let keep_trace = library.map(|_| LINES);
+        let how = ReplayRequest { substitutions, keep_trace, ..ReplayRequest::default() };
+        Ok(Observed::of(&replay(&self.recording.capsule, &self.recording, &how, host)?, library))
     }
 
     fn touches(&self, bytes: &[u8]) -> bool {
