@@ -279,7 +279,7 @@ pub fn prove(a: &[u8], b: &[u8], executed: Executed<'_>) -> Result<DeltaProof, V
         })
     };
     let (program_a, program_b) = (read(a, "baseline")?, read(b, "candidate")?);
-    let mapping = simulate::run(&program_a, &program_b, executed)?;
+    let mapping = simulate::run(&program_a, &program_b, a == b, executed)?;
     let artifact = |bytes, program: &Program<'_>| Artifact {
         sha256: Sha256::of(bytes),
         debug_id: program.image.debug_id().cloned(),

@@ -27,6 +27,8 @@ pub(super) enum Task {
 pub(super) struct Simulation<'p, 'data> {
     pub a: &'p Program<'data>,
     pub b: &'p Program<'data>,
+    /// Both are the same file, so that its image may be observed.
+    pub one_file: bool,
     pub executed: BTreeSet<usize>,
     pub units: BTreeMap<usize, usize>,
     units_back: BTreeMap<usize, usize>,
@@ -40,10 +42,16 @@ pub(super) struct Simulation<'p, 'data> {
     place: String,
 }
 
-pub(super) fn run(a: &Program<'_>, b: &Program<'_>, executed: Executed<'_>) -> Result<Mapping, Vec<Refusal>> {
+pub(super) fn run(
+    a: &Program<'_>,
+    b: &Program<'_>,
+    one_file: bool,
+    executed: Executed<'_>,
+) -> Result<Mapping, Vec<Refusal>> {
     let mut simulation = Simulation {
         a,
         b,
+        one_file,
         executed: BTreeSet::new(),
         units: BTreeMap::new(),
         units_back: BTreeMap::new(),
