@@ -7,9 +7,48 @@ use iced_x86::{Code, FlowControl, Instruction, Mnemonic, OpKind, Register};
 
 use super::Reason;
 use super::contents::Use;
+use super::flow::Flow;
 use super::simulate::Simulation;
 use crate::body::{Body, Reference, reference, without_reference};
 use crate::tables::{Table, unresolved_jump, word};
+
+/// Imports that look at what their arguments point to, and neither keep nor compare the addresses.
+const KEEP_NO_ADDRESS: [&str; 34] = [
+    "__fprintf_chk",
+    "__printf_chk",
+    "__snprintf_chk",
+    "__sprintf_chk",
+    "abort",
+    "access",
+    "atoi",
+    "atol",
+    "fopen",
+    "fopen64",
+    "fprintf",
+    "fputs",
+    "fread",
+    "fwrite",
+    "getenv",
+    "memcmp",
+    "memcpy",
+    "memset",
+    "open",
+    "open64",
+    "perror",
+    "printf",
+    "puts",
+    "read",
+    "snprintf",
+    "sprintf",
+    "strcasecmp",
+    "strcmp",
+    "strlen",
+    "strncmp",
+    "strtod",
+    "strtol",
+    "strtoul",
+    "write",
+];
 
 /// Both sides of one unit.
 struct Pair<'p> {
@@ -52,8 +91,8 @@ impl Pair<'_> {
             if !simulation.step(list_a.len() as u64) {
                 return false;
             }
-            for (a, b) in list_a.iter().zip(list_b) {
-                if !self.compare_one(simulation, a, b) {
+            for (index, (a, b)) in list_a.iter().zip(list_b).enumerate() {
+                if !self.compare_one(simulation, a, b, &list_a[index + 1..]) {
                     return false;
                 }
             }
@@ -66,7 +105,14 @@ impl Pair<'_> {
     }
 
     /// False where the bodies differ, so that nothing after it is worth saying.
-    fn compare_one(&self, simulation: &mut Simulation<'_, '_>, a: &Instruction, b: &Instruction) -> bool {
+    /// `after` is what follows in A.
+    fn compare_one(
+        &self,
+        simulation: &mut Simulation<'_, '_>,
+        a: &Instruction,
+        b: &Instruction,
+        after: &[Instruction],
+    ) -> bool {
         if a.code() == Code::INVALID || b.code() == Code::INVALID {
             simulation.refuse(Reason::UndecodableBytes, format!("at {:#x}", a.ip()));
             return false;
@@ -80,7 +126,10 @@ impl Pair<'_> {
             (Some(Reference::Branch(x)), Some(Reference::Branch(y))) => {
                 return self.branch(simulation, a, x, y);
             }
-            (Some(Reference::Address(x)), Some(Reference::Address(y))) => self.formed(simulation, x, y),
+            (Some(Reference::Address(x)), Some(Reference::Address(y))) => {
+                let how = self.how(simulation, super::flow::of(&self.a, a, after));
+                self.formed(simulation, (x, y), how);
+            }
             (Some(Reference::Memory(x, size)), Some(Reference::Memory(y, _))) => {
                 if simulation.a.is_code(x) || simulation.b.is_code(y) {
                     simulation.refuse(Reason::CodeReadAsData, format!("at {:#x}", a.ip()));
@@ -114,7 +163,16 @@ impl Pair<'_> {
         true
     }
 
-    fn formed(&self, simulation: &mut Simulation<'_, '_>, x: u64, y: u64) {
+    fn how(&self, simulation: &Simulation<'_, '_>, flow: Flow) -> Use {
+        match flow {
+            Flow::Argument(Some(callee)) if simulation.a.is_import(callee, &KEEP_NO_ADDRESS) => Use::Shown,
+            Flow::Argument(_) | Flow::Kept => Use::Passed,
+            Flow::Base => Use::Base,
+            Flow::Unknown => Use::Formed,
+        }
+    }
+
+    fn formed(&self, simulation: &mut Simulation<'_, '_>, (x, y): (u64, u64), how: Use) {
         match (simulation.a.is_code(x), simulation.b.is_code(y)) {
             (true, true) => return simulation.code_reference(x, y, true),
             (false, false) => {}
@@ -127,7 +185,7 @@ impl Pair<'_> {
         match (table(self.tables_a, x), table(self.tables_b, y)) {
             (Some(i), Some(j)) => self.jump_tables(simulation, &self.tables_a[i], &self.tables_b[j]),
             (None, None) => {
-                simulation.data_reference(x, y, Use::Formed);
+                simulation.data_reference(x, y, how);
                 if self.distances.contains(x) {
                     simulation.relative_table(x, y);
                 }

@@ -36,6 +36,12 @@ const TELLS_OF_IMAGE: [&str; 13] = [
 pub(super) enum Use {
     /// Code forms it: it may be a biased base.
     Formed,
+    /// Code forms it and uses it as a base only: it may be biased, and is never compared.
+    Base,
+    /// Code forms it and passes it on as it is: it is of its object.
+    Passed,
+    /// As `Passed`, to a function that keeps and compares no addresses.
+    Shown,
     /// A slot holds it: it is of its object or its end.
     Stored,
 }
@@ -88,15 +94,18 @@ impl Simulation<'_, '_> {
         }
         let pieces = (self.a.pieces.at(a).copied(), self.b.pieces.at(b).copied());
         let (Some(piece_a), Some(piece_b)) = pieces else { return self.outside_pieces(a, b) };
-        if piece_a.kind == PieceKind::Location && piece_a.start == a && piece_b.kind == PieceKind::Location {
-            // The record itself, and not the end of what stands before it: the piece assumption.
-            self.piece(&piece_a, &piece_b, a, b);
-            return;
-        }
         if !self.piece(&piece_a, &piece_b, a, b) {
             return;
         }
-        self.neighbours(a, b, &piece_a, how);
+        if matches!(how, Use::Formed | Use::Passed | Use::Stored) && !self.is_orderless(&piece_a) {
+            self.taken.insert((piece_a.start, piece_b.start));
+        }
+        // The record itself, and not the end of what stands before it: the piece assumption.
+        let is_record = piece_a.kind == PieceKind::Location && piece_a.start == a;
+        let begins = how == Use::Stored && piece_a.kind == PieceKind::Anonymous && piece_a.start == a;
+        if !is_record && !begins && !matches!(how, Use::Passed | Use::Shown) {
+            self.neighbours(a, b, &piece_a, how);
+        }
     }
 
     /// The crtstuff functions `(de)register_tm_clones` form the end of an empty section and compare
@@ -133,6 +142,7 @@ impl Simulation<'_, '_> {
 
     /// Makes two pieces correspond whole, `a` to `b` within them.
     fn piece(&mut self, piece_a: &Piece, piece_b: &Piece, a: u64, b: u64) -> bool {
+        let distances = is_distances(&self.a.image, piece_a) && is_distances(&self.b.image, piece_b);
         let sections = (self.a.image.section_at(a), self.b.image.section_at(b));
         let alike = matches!(sections, (Some(x), Some(y)) if alike(x, y)) && self.protected_alike(a, b);
         let same_shape = piece_a.kind == piece_b.kind
@@ -150,11 +160,33 @@ impl Simulation<'_, '_> {
             self.refuse(Reason::UnmodelledData, format!("{a:#x} is a jump table of another function"));
             return false;
         }
-        self.taken.insert((piece_a.start, piece_b.start));
         if self.memory.add(piece_a.start, piece_b.start, piece_a.end - piece_a.start) {
-            self.push(Task::Contents(piece_a.start, piece_b.start, piece_a.end - piece_a.start));
+            let task = if distances { Task::Distances } else { Task::Contents };
+            self.push(task(piece_a.start, piece_b.start, piece_a.end - piece_a.start));
         }
         true
+    }
+
+    /// Objects whose order no program may rely on: unnamed constants, and the compiler's own tables of
+    /// C++ types.
+    fn is_orderless(&self, piece: &Piece) -> bool {
+        let image = &self.a.image;
+        let constant = image.section_at(piece.start).is_some_and(|s| !s.writable || s.name == ".data.rel.ro");
+        let unnamed = matches!(piece.kind, PieceKind::Anonymous | PieceKind::Location);
+        constant && unnamed || has_label(image, piece.start, |name| name.starts_with("_ZT"))
+    }
+
+    /// Whether both are the starts of objects of one name.
+    fn of_one_name(&self, a: u64, b: u64) -> bool {
+        let start = |pieces: &crate::pieces::Pieces, at: u64| {
+            pieces.at(at).is_some_and(|piece| piece.kind == PieceKind::Named && piece.start == at)
+        };
+        let symbols = self.a.image.symbols();
+        let from = symbols.partition_point(|symbol| symbol.address.0 < a);
+        let mut names = symbols[from..].iter().take_while(|symbol| symbol.address.0 == a && symbol.size > 0);
+        start(&self.a.pieces, a)
+            && start(&self.b.pieces, b)
+            && names.any(|symbol| has_label(&self.b.image, b, |name| name == symbol.name))
     }
 
     /// What `a` may belong to besides the piece it lies in.
@@ -163,14 +195,20 @@ impl Simulation<'_, '_> {
         if a == piece.start {
             found.extend(a.checked_sub(1).and_then(|before| self.a.pieces.at(before)));
         }
-        if how == Use::Formed {
+        if matches!(how, Use::Formed | Use::Base) {
             found.extend(self.a.pieces.starting_after(a, REACH_BYTES));
         }
+        let named = self.of_one_name(a, b);
         for neighbour in found {
+            let at_b = neighbour.start.wrapping_sub(a).wrapping_add(b);
+            // Were the neighbour meant, it would stand as far from the counterpart in B; but both are
+            // objects of one name, and another object stands there.
+            if named && neighbour.kind == PieceKind::Named && !self.of_one_name(neighbour.start, at_b) {
+                continue;
+            }
             if matches!(neighbour.kind, PieceKind::Table | PieceKind::Padding) {
                 continue;
             }
-            let at_b = neighbour.start.wrapping_sub(a).wrapping_add(b);
             match self.b.pieces.at(at_b).copied() {
                 Some(other) => drop(self.piece(&neighbour, &other, neighbour.start, at_b)),
                 None => self
@@ -192,7 +230,7 @@ impl Simulation<'_, '_> {
             match self.a.pieces.at(target).copied() {
                 Some(piece) if piece == own => {}
                 Some(piece) if piece.kind == PieceKind::Table => return,
-                Some(_) => self.data_reference(target, b.wrapping_add_signed(y), Use::Formed),
+                Some(_) => self.data_reference(target, b.wrapping_add_signed(y), Use::Stored),
                 None if at == 0 && self.a.is_entry(target) => {
                     let detail = format!("{a:#x} may be a table of distances to functions");
                     return self.refuse(Reason::UnresolvedIndirectJump, detail);
@@ -200,6 +238,27 @@ impl Simulation<'_, '_> {
                 None => return,
             }
         }
+    }
+}
+
+/// Whether a piece is one of LLVM's relative lookup tables, by the name LLVM gives them.
+fn is_distances(image: &Image<'_>, piece: &Piece) -> bool {
+    piece.kind == PieceKind::Named && has_label(image, piece.start, |name| name.starts_with("reltable."))
+}
+
+/// Compares a relative lookup table: 32-bit distances from its own start, each to a constant.
+pub(super) fn compare_distances(simulation: &mut Simulation<'_, '_>, a: u64, b: u64, length: u64) {
+    simulation.at(format!("the relative table at {a:#x}"));
+    for at in (0..length).step_by(4) {
+        let words = (word(&simulation.a.image, a + at), word(&simulation.b.image, b + at));
+        let (Some(x), Some(y)) = words else {
+            return simulation.refuse(Reason::DataDiffers, "it is cut off");
+        };
+        let targets = (a.wrapping_add_signed(x), b.wrapping_add_signed(y));
+        if simulation.a.pieces.at(targets.0).is_none() {
+            return simulation.refuse(Reason::UnmodelledData, "a distance leads to no constant");
+        }
+        simulation.data_reference(targets.0, targets.1, Use::Stored);
     }
 }
 
@@ -279,6 +338,9 @@ fn compare_slot(simulation: &mut Simulation<'_, '_>, a: &Relocation, b: &Relocat
     let symbol_a = programs_a.image.dynamic_symbols().get(a.symbol as usize).filter(|_| a.symbol != 0);
     let symbol_b = programs_b.image.dynamic_symbols().get(b.symbol as usize).filter(|_| b.symbol != 0);
     match (a.kind, symbol_a, symbol_b) {
+        (RelocationKind::Relative, ..) if is_virtual(&programs_a.image, a) => {
+            simulation.code_reference(a.addend as u64, b.addend as u64, false);
+        }
         (RelocationKind::Relative, ..) => simulation.stored_address(a.addend as u64, b.addend as u64),
         (RelocationKind::Irelative, ..) => simulation.code_reference(a.addend as u64, b.addend as u64, true),
         (RelocationKind::Other(kind), ..) => {
@@ -291,6 +353,13 @@ fn compare_slot(simulation: &mut Simulation<'_, '_>, a: &Relocation, b: &Relocat
         (_, None, None) if a.addend == b.addend => {}
         _ => simulation.refuse(Reason::ReferenceDiffers, format!("the slot at {}", a.address)),
     }
+}
+
+/// Whether the slot is one for a virtual function: what it holds is called and never looked at.
+fn is_virtual(image: &Image<'_>, slot: &Relocation) -> bool {
+    let code =
+        image.section_at(slot.addend as u64).is_some_and(|s| s.kind == assay_binary::SectionKind::Code);
+    code && image.symbol_at(slot.address).is_some_and(|(name, _)| name.starts_with("_ZTV"))
 }
 
 fn compare_symbols(

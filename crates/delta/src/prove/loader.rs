@@ -105,7 +105,10 @@ fn pages(address: u64, size: u64) -> u64 {
 /// that shows: RELRO. A library is mapped by system calls, which show every segment.
 fn segments(simulation: &mut Simulation<'_, '_>) {
     simulation.at("the segments");
-    let relro = |image: &Image<'_>| image.loader().relro.as_ref().map(|r| pages(r.address.0, r.size));
+    // `_dl_protect_relro` rounds both ends down.
+    let sealed =
+        |address: u64, size: u64| (address.saturating_add(size) / PAGE).saturating_sub(address / PAGE);
+    let relro = |image: &Image<'_>| image.loader().relro.as_ref().map(|r| sealed(r.address.0, r.size));
     let is_library = |image: &Image<'_>| image.loader().interpreter.is_none();
     let shape = |image: &Image<'_>| {
         let library = is_library(image);

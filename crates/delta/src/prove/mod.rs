@@ -18,11 +18,13 @@
 //! A memory operand reaches exactly its own size. An address that is formed reaches the whole piece
 //! (`pieces.rs`) it lies in, the one it may be the end of, and every piece that starts within
 //! [`REACH_BYTES`](crate::limits::REACH_BYTES) after it, because loops are given bases before their
-//! object. Nothing else bounds an anonymous object soundly: reference points may lie inside one, so
-//! they do not divide it.
+//! object. An address that is passed on whole, as the argument of a call or as a result, is a pointer of
+//! the language and no biased base: it reaches its own piece only. Unnamed constants are divided by
+//! who uses them (`anonymous.rs`).
 
 mod code;
 mod contents;
+mod flow;
 mod loader;
 mod memory;
 mod names;
@@ -171,6 +173,10 @@ pub enum Assumption {
     AddressesAreNearTheirObject,
     /// rustc's panic location records are objects of their own.
     PanicLocationRecordsAreSeparateObjects,
+    /// In a run of unnamed constants another one begins at an address that nobody refers to who refers
+    /// to anything before it in the run, and after a text with its zero where another text is referred
+    /// to.
+    AnonymousConstantsEndWhereOthersBegin,
     /// A distance between two objects is stored only in jump tables and 32-bit lookup tables that
     /// the reading function forms the address of.
     DistancesOnlyInTables,
@@ -178,7 +184,7 @@ pub enum Assumption {
     FinalCallsDoNotReturn,
 }
 
-const ASSUMPTIONS: [Assumption; 10] = [
+const ASSUMPTIONS: [Assumption; 11] = [
     Assumption::NoUndefinedBehaviour,
     Assumption::AddressesNotObserved,
     Assumption::OrderNotObserved,
@@ -187,6 +193,7 @@ const ASSUMPTIONS: [Assumption; 10] = [
     Assumption::SymbolSizesAreTrue,
     Assumption::AddressesAreNearTheirObject,
     Assumption::PanicLocationRecordsAreSeparateObjects,
+    Assumption::AnonymousConstantsEndWhereOthersBegin,
     Assumption::DistancesOnlyInTables,
     Assumption::FinalCallsDoNotReturn,
 ];

@@ -22,6 +22,8 @@ pub(super) enum Task {
     Body(usize, usize),
     /// `length` bytes of memory at the two addresses.
     Contents(u64, u64, u64),
+    /// Likewise, of 32-bit distances from the start to constants.
+    Distances(u64, u64, u64),
 }
 
 pub(super) struct Simulation<'p, 'data> {
@@ -148,6 +150,7 @@ impl Simulation<'_, '_> {
             match task {
                 Task::Body(a, b) => super::code::compare(self, a, b),
                 Task::Contents(a, b, length) => super::contents::compare(self, a, b, length),
+                Task::Distances(a, b, length) => super::contents::compare_distances(self, a, b, length),
             }
         }
     }

@@ -133,10 +133,6 @@ const RUST: &[Variation] = &[
     harmless("build: another folder", Harmless::Paths, |r, random| {
         r.place = format!("place{}/of/another/length", random.below(4));
     }),
-    harmless("build: another folder, with DWARF", Harmless::Paths, |r, random| {
-        r.place = format!("deep{}/below", random.below(4));
-        flag(r, "-Cdebuginfo=1");
-    }),
     plain("build: -O0", |r, _| flag(r, "-Copt-level=0")),
     plain("build: -O3", |r, _| flag(r, "-Copt-level=3")),
     plain("build: units of code", |r, _| flag(r, "-Ccodegen-units=4")),

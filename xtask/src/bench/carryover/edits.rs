@@ -238,9 +238,11 @@ pub fn unrelated(program: &Program, source: &str, random: &mut Random) -> Option
         (0, true) => Some(at_end(format!(
             "#[inline(never)]\n#[used]\nstatic ADDED: fn(u64) -> u64 = added;\nfn added(x: u64) -> u64 {{ x * {number} + 3 }}\n"
         ))),
-        (0, false) => Some(at_end(format!("int added_{number}(int x) {{ return x * {number} + 3; }}\n"))),
+        (0, false) => Some(at_end(format!(
+            "__attribute__((visibility(\"hidden\"))) int added_{number}(int x) {{ return x * {number} + 3; }}\n"
+        ))),
         (1, false) => Some(at_end(format!(
-            "const char *added_{number}(int x) {{ return x > 3 ? \"a text of its own {number}\" : \"another\"; }}\n"
+            "__attribute__((visibility(\"hidden\"))) const char *added_{number}(int x) {{ return x > 3 ? \"a text of its own {number}\" : \"another\"; }}\n"
         ))),
         (choice, _) => {
             let inner = own()?;

@@ -42,7 +42,7 @@ impl Recipe {
         link.extend(owned(program.link));
         let mut flags = owned(program.flags);
         if compiler == RUSTC {
-            flags.extend(owned(&["-Cdebuginfo=0", "-Ccodegen-units=1", "--cap-lints=allow"]));
+            flags.extend(owned(&["-Cdebuginfo=1", "-Ccodegen-units=1", "--cap-lints=allow"]));
         }
         Ok(Self {
             compiler,
