@@ -21,7 +21,9 @@ use std::collections::HashSet;
 
 use assay_binary::Image;
 
+use crate::limits::MAX_RELATIVE_ENTRIES;
 use crate::pieces::{Piece, PieceKind};
+use crate::tables::word;
 
 /// An address that `user` refers to: the number of a unit, or the address of a slot's object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,6 +39,9 @@ const MAX_SPAN: u64 = 1 << 16;
 const SLOT: u64 = 8;
 /// The largest alignment that zeros before an address are explained by.
 const MAX_ALIGNMENT: u64 = 64;
+
+/// The shortest text that is one among several: short ones may be numbers.
+const SHORTEST_TEXT: usize = 3;
 
 /// What is known of the whole image's constants.
 pub(crate) struct Anchors {
@@ -63,6 +68,7 @@ impl Anchors {
                 spans.push((target, target.saturating_add(length)));
             }
         }
+        code.extend(relative_tables(image));
         code.sort_unstable();
         code.dedup();
         spans.sort_unstable();
@@ -74,6 +80,13 @@ impl Anchors {
         let from = self.all.partition_point(|anchor| anchor.address < start);
         let to = self.all.partition_point(|anchor| anchor.address < end);
         let mut users: HashSet<u64> = HashSet::new();
+        let first = self.all[from..to].first().map_or(end, |anchor| anchor.address);
+        let start = if is_zero(image, start, first) {
+            out.extend((start < first).then_some(Piece { start, end: first, kind: PieceKind::Padding }));
+            first
+        } else {
+            start
+        };
         let (mut begin, mut last) = (start, start);
         for group in self.all[from..to].chunk_by(|a, b| a.address == b.address) {
             let at = group[0].address;
@@ -100,6 +113,28 @@ impl Anchors {
     }
 }
 
+/// What LLVM's relative lookup tables lead to.
+fn relative_tables(image: &Image<'_>) -> Vec<Anchor> {
+    let named =
+        image.symbols().iter().filter(|symbol| symbol.name.starts_with("reltable.") && symbol.size > 0);
+    let mut anchors = Vec::new();
+    for symbol in named {
+        let base = symbol.address.0;
+        let words =
+            (0..symbol.size / 4).take(MAX_RELATIVE_ENTRIES).filter_map(|at| word(image, base + 4 * at));
+        anchors
+            .extend(words.map(|distance| Anchor { address: base.wrapping_add_signed(distance), user: base }));
+    }
+    anchors
+}
+
+/// Zeros that no slot is among.
+fn is_zero(image: &Image<'_>, from: u64, to: u64) -> bool {
+    let zeros =
+        image.bytes(from, (to - from) as usize).is_some_and(|bytes| bytes.iter().all(|&byte| byte == 0));
+    zeros && image.relocations_in(from, to).is_empty()
+}
+
 fn is_inside_slot(image: &Image<'_>, at: u64) -> bool {
     let slots = image.relocations_in(at.saturating_sub(SLOT - 1), at);
     !slots.is_empty()
@@ -109,7 +144,14 @@ fn is_inside_slot(image: &Image<'_>, at: u64) -> bool {
 fn ends_in_text(image: &Image<'_>, from: u64, at: u64, end: u64) -> bool {
     let bytes = |from: u64, to: u64| image.bytes(from, (to - from) as usize).unwrap_or_default();
     let begins = bytes(at, end.min(at + 1)).iter().all(is_text);
-    begins && text_length(bytes(from, at)).is_some()
+    begins && (text_length(bytes(from, at)).is_some() || are_texts(bytes(from, at)))
+}
+
+/// Several texts of at least [`SHORTEST_TEXT`], each with its zero.
+fn are_texts(bytes: &[u8]) -> bool {
+    let mut texts = bytes.split(|&byte| byte == 0);
+    let ends = bytes.last() == Some(&0);
+    ends && texts.all(|text| text.is_empty() || text.len() >= SHORTEST_TEXT && text.iter().all(is_text))
 }
 
 /// The length of a text and its zero, where nothing but zeros follow.

@@ -7,7 +7,7 @@ use iced_x86::{Code, FlowControl, Instruction, Mnemonic, OpKind, Register};
 
 use super::Reason;
 use super::contents::Use;
-use super::flow::Flow;
+use super::flow::{self, Flow};
 use super::simulate::Simulation;
 use crate::body::{Body, Reference, reference, without_reference};
 use crate::tables::{Table, unresolved_jump, word};
@@ -127,7 +127,7 @@ impl Pair<'_> {
                 return self.branch(simulation, a, x, y);
             }
             (Some(Reference::Address(x)), Some(Reference::Address(y))) => {
-                let how = self.how(simulation, super::flow::of(&self.a, a, after));
+                let how = self.how(simulation, a, after);
                 self.formed(simulation, (x, y), how);
             }
             (Some(Reference::Memory(x, size)), Some(Reference::Memory(y, _))) => {
@@ -163,10 +163,11 @@ impl Pair<'_> {
         true
     }
 
-    fn how(&self, simulation: &Simulation<'_, '_>, flow: Flow) -> Use {
-        match flow {
-            Flow::Argument(Some(callee)) if simulation.a.is_import(callee, &KEEP_NO_ADDRESS) => Use::Shown,
-            Flow::Argument(_) | Flow::Kept => Use::Passed,
+    fn how(&self, simulation: &Simulation<'_, '_>, formed: &Instruction, after: &[Instruction]) -> Use {
+        let shows = |callee: u64| simulation.a.is_import(callee, &KEEP_NO_ADDRESS);
+        match flow::of(&self.a, formed, after, &shows) {
+            Flow::Shown => Use::Shown,
+            Flow::Kept => Use::Passed,
             Flow::Base => Use::Base,
             Flow::Unknown => Use::Formed,
         }

@@ -19,9 +19,9 @@ const ARGUMENTS: [Register; 6] =
 /// What becomes of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Flow {
-    /// It is given to the function that is called at this address, and used for nothing else.
-    Argument(Option<u64>),
-    /// It is returned or stored as it is.
+    /// It is given to imports that keep and compare no addresses.
+    Shown,
+    /// It is given to a call, returned or stored as it is.
     Kept,
     /// It is only the base of memory operands.
     Base,
@@ -29,38 +29,43 @@ pub(super) enum Flow {
     Unknown,
 }
 
-/// Where the address goes that `formed` forms; `after` is what follows it in its range.
-pub(super) fn of(body: &Body, formed: &Instruction, after: &[Instruction]) -> Flow {
+/// Whether the function that is called at an address keeps and compares no addresses.
+pub(super) type Shows<'s> = dyn Fn(u64) -> bool + 's;
+
+/// Where the address goes that `formed` forms; `after` is what follows it in its range, and `shows` says
+/// whether a callee keeps and compares no addresses.
+pub(super) fn of(body: &Body, formed: &Instruction, after: &[Instruction], shows: &Shows<'_>) -> Flow {
     let register = formed.op0_register();
     if formed.mnemonic() != Mnemonic::Lea || register != register.full_register() {
         return Flow::Unknown;
     }
-    let near = straight(body, register, after);
+    let near = straight(body, register, after, shows);
     if near != Flow::Unknown {
         return near;
     }
     if ARGUMENTS.contains(&register) || register == Register::RAX {
-        return only_base(body, register, after);
+        return only_base(register, after);
     }
-    everywhere(body, register)
+    everywhere(body, register, shows)
 }
 
 /// Follows the register up to the first branch.
-fn straight(body: &Body, register: Register, after: &[Instruction]) -> Flow {
+fn straight(body: &Body, register: Register, after: &[Instruction], shows: &Shows<'_>) -> Flow {
     let mut factory = InstructionInfoFactory::new();
     let leaves = |target: u64| !body.ranges.iter().any(|(range, _): &(CodeRange, _)| range.contains(target));
     let is_argument = ARGUMENTS.contains(&register);
+    let given = |target: u64| if shows(target) { Flow::Shown } else { Flow::Kept };
     for instruction in after.iter().take(MAX_LOOK_AHEAD) {
         let uses = mentions(&mut factory, instruction, register);
         return match instruction.flow_control() {
             FlowControl::Next if uses && stores(instruction, register) => Flow::Kept,
             FlowControl::Next if uses => Flow::Unknown,
             FlowControl::Next => continue,
-            FlowControl::Call if is_argument => Flow::Argument(Some(instruction.near_branch_target())),
-            FlowControl::IndirectCall if is_argument && !uses => Flow::Argument(None),
+            FlowControl::Call if is_argument => given(instruction.near_branch_target()),
+            FlowControl::IndirectCall if is_argument && !uses => Flow::Kept,
             FlowControl::Return if register == Register::RAX => Flow::Kept,
             FlowControl::UnconditionalBranch if is_argument && leaves(instruction.near_branch_target()) => {
-                Flow::Argument(Some(instruction.near_branch_target()))
+                given(instruction.near_branch_target())
             }
             _ => Flow::Unknown,
         };
@@ -88,9 +93,8 @@ fn is_base(instruction: &Instruction, register: Register) -> bool {
 }
 
 /// Up to the first branch only a base, and overwritten before it.
-fn only_base(body: &Body, register: Register, after: &[Instruction]) -> Flow {
+fn only_base(register: Register, after: &[Instruction]) -> Flow {
     let mut factory = InstructionInfoFactory::new();
-    let _ = body;
     for instruction in after.iter().take(MAX_LOOK_AHEAD) {
         if instruction.flow_control() != FlowControl::Next {
             return Flow::Unknown;
@@ -133,37 +137,72 @@ fn overwrites(instruction: &Instruction, register: Register) -> bool {
 
 /// A register that calls keep: every instruction of the unit that reads it is looked at, whatever it
 /// holds there.
-fn everywhere(body: &Body, register: Register) -> Flow {
+fn everywhere(body: &Body, register: Register, shows: &Shows<'_>) -> Flow {
     let mut factory = InstructionInfoFactory::new();
-    let mut flow = Flow::Base;
+    let (mut base, mut shown, mut kept) = (false, false, false);
     for (_, list) in &body.ranges {
         for (index, instruction) in list.iter().enumerate() {
             if !mentions(&mut factory, instruction, register) || writes_only(instruction, register) {
                 continue;
             }
-            if only_as_base(instruction, register) {
-                if flow == Flow::Kept {
-                    return Flow::Unknown;
-                }
-                continue;
-            }
+            let after = &list[index + 1..];
             let handed = instruction.mnemonic() == Mnemonic::Mov
                 && instruction.op0_kind() == OpKind::Register
                 && instruction.op1_kind() == OpKind::Register
-                && instruction.op1_register() == register
-                && matches!(
-                    straight(body, instruction.op0_register(), &list[index + 1..]),
-                    Flow::Argument(_) | Flow::Kept
-                );
-            if !handed && !stores(instruction, register) {
-                return Flow::Unknown;
+                && instruction.op1_register() == register;
+            match () {
+                () if only_as_base(instruction, register) || steps(instruction, after, register) => {
+                    base = true
+                }
+                () if stores(instruction, register) => kept = true,
+                () if handed => match straight(body, instruction.op0_register(), after, shows) {
+                    Flow::Shown => shown = true,
+                    Flow::Kept => kept = true,
+                    _ => return Flow::Unknown,
+                },
+                () => return Flow::Unknown,
             }
-            flow = Flow::Kept;
         }
     }
-    // A base somewhere and kept elsewhere: it may be a biased base that is kept for later.
-    let bases = body.instructions().any(|i| is_base(i, register));
-    if flow == Flow::Kept && bases { Flow::Unknown } else { flow }
+    match (base, kept, shown) {
+        // It may be a biased base that is kept for later.
+        (true, true, _) => Flow::Unknown,
+        (true, false, _) => Flow::Base,
+        (false, true, _) => Flow::Kept,
+        (false, false, _) => Flow::Shown,
+    }
+}
+
+/// Whether the register steps through its object: a constant is added, or it is compared with an end
+/// for being equal, which the mapping keeps.
+fn steps(instruction: &Instruction, after: &[Instruction], register: Register) -> bool {
+    let is = |operand: u32| {
+        instruction.op_kind(operand) == OpKind::Register
+            && instruction.op_register(operand).full_register() == register
+    };
+    let equality = || {
+        after.first().is_some_and(|next| {
+            matches!(
+                next.mnemonic(),
+                Mnemonic::Je
+                    | Mnemonic::Jne
+                    | Mnemonic::Sete
+                    | Mnemonic::Setne
+                    | Mnemonic::Cmove
+                    | Mnemonic::Cmovne
+            )
+        })
+    };
+    match instruction.mnemonic() {
+        Mnemonic::Inc | Mnemonic::Dec => is(0),
+        Mnemonic::Add | Mnemonic::Sub => is(0) && is_immediate(instruction.op1_kind()),
+        Mnemonic::Cmp => (is(0) || is(1)) && instruction.op_count() == 2 && equality(),
+        _ => false,
+    }
+}
+
+fn is_immediate(kind: OpKind) -> bool {
+    matches!(kind, OpKind::Immediate8to64 | OpKind::Immediate32to64)
 }
 
 /// The register is saved, restored or given a new value: what it held is not looked at.

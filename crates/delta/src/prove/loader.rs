@@ -123,8 +123,10 @@ fn segments(simulation: &mut Simulation<'_, '_>) {
         });
         (library, relro(image), segments.collect::<Vec<_>>())
     };
-    if shape(&simulation.a.image) != shape(&simulation.b.image) {
-        simulation.refuse(Reason::SegmentsDiffer, "the loader would map or protect other pages");
+    let (a, b) = (shape(&simulation.a.image), shape(&simulation.b.image));
+    if a != b {
+        let detail = format!("the loader would map or protect other pages: {a:?}, {b:?}");
+        simulation.refuse(Reason::SegmentsDiffer, detail);
     }
 }
 
