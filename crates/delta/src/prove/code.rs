@@ -7,7 +7,7 @@ use iced_x86::{Code, FlowControl, Instruction, Mnemonic, OpKind, Register};
 
 use super::Reason;
 use super::contents::Use;
-use super::flow::{self, Flow};
+use super::flow::{self, Around, Flow};
 use super::simulate::Simulation;
 use crate::body::{Body, Reference, reference, without_reference};
 use crate::tables::{Table, unresolved_jump, word};
@@ -58,6 +58,8 @@ struct Pair<'p> {
     tables_b: &'p [Table],
     /// The addresses from which signed 32-bit words, which may be distances, are loaded.
     distances: Distances,
+    /// Whether exceptions are caught in it.
+    catches: bool,
 }
 
 pub(super) fn compare(simulation: &mut Simulation<'_, '_>, index_a: usize, index_b: usize) {
@@ -71,7 +73,10 @@ pub(super) fn compare(simulation: &mut Simulation<'_, '_>, index_a: usize, index
     let b = Body::decode(&program_b.image, unit_b);
     let distances = Distances::of(&a);
     let (tables_a, tables_b) = (&program_a.tables[index_a], &program_b.tables[index_b]);
-    let pair = Pair { a, b, tables_a, tables_b, distances };
+    let unwind = program_a.image.unwind();
+    let catches =
+        unit_a.ranges.iter().any(|range| unwind.fdes_in(*range).iter().any(|fde| fde.lsda.is_some()));
+    let pair = Pair { a, b, tables_a, tables_b, distances, catches };
     if let Some(address) = unresolved_jump(&pair.a, pair.tables_a) {
         return simulation.refuse(Reason::UnresolvedIndirectJump, format!("the jump at {address:#x}"));
     }
@@ -91,8 +96,8 @@ impl Pair<'_> {
             if !simulation.step(list_a.len() as u64) {
                 return false;
             }
-            for (index, (a, b)) in list_a.iter().zip(list_b).enumerate() {
-                if !self.compare_one(simulation, a, b, &list_a[index + 1..]) {
+            for (a, b) in list_a.iter().zip(list_b) {
+                if !self.compare_one(simulation, a, b) {
                     return false;
                 }
             }
@@ -105,14 +110,7 @@ impl Pair<'_> {
     }
 
     /// False where the bodies differ, so that nothing after it is worth saying.
-    /// `after` is what follows in A.
-    fn compare_one(
-        &self,
-        simulation: &mut Simulation<'_, '_>,
-        a: &Instruction,
-        b: &Instruction,
-        after: &[Instruction],
-    ) -> bool {
+    fn compare_one(&self, simulation: &mut Simulation<'_, '_>, a: &Instruction, b: &Instruction) -> bool {
         if a.code() == Code::INVALID || b.code() == Code::INVALID {
             simulation.refuse(Reason::UndecodableBytes, format!("at {:#x}", a.ip()));
             return false;
@@ -127,7 +125,7 @@ impl Pair<'_> {
                 return self.branch(simulation, a, x, y);
             }
             (Some(Reference::Address(x)), Some(Reference::Address(y))) => {
-                let how = self.how(simulation, a, after);
+                let how = self.how(simulation, a);
                 self.formed(simulation, (x, y), how);
             }
             (Some(Reference::Memory(x, size)), Some(Reference::Memory(y, _))) => {
@@ -163,9 +161,9 @@ impl Pair<'_> {
         true
     }
 
-    fn how(&self, simulation: &Simulation<'_, '_>, formed: &Instruction, after: &[Instruction]) -> Use {
-        let shows = |callee: u64| simulation.a.is_import(callee, &KEEP_NO_ADDRESS);
-        match flow::of(&self.a, formed, after, &shows) {
+    fn how(&self, simulation: &Simulation<'_, '_>, formed: &Instruction) -> Use {
+        let shows = &|callee: u64| simulation.a.is_import(callee, &KEEP_NO_ADDRESS);
+        match flow::of(&self.a, formed, &Around { shows, catches: self.catches }) {
             Flow::Shown => Use::Shown,
             Flow::Kept => Use::Passed,
             Flow::Base => Use::Base,

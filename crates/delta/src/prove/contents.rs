@@ -31,6 +31,11 @@ const TELLS_OF_IMAGE: [&str; 13] = [
     "_ULx86_64_step",
 ];
 
+/// Imports that read `/proc/self/maps`, which lists the segments of the image.
+const READS_MAPS: [&str; 1] = ["pthread_getattr_np"];
+/// A text of that path; a program that reaches one is taken to read it.
+const OWN_PROCESS: &[u8] = b"/proc/self/";
+
 /// Why an address was found.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Use {
@@ -309,6 +314,8 @@ pub(super) fn compare(simulation: &mut Simulation<'_, '_>, a: u64, b: u64, lengt
             at = at.max(place + SLOT);
             continue;
         }
+        let text = simulation.a.image.bytes(a + at, (place - at) as usize).unwrap_or_default();
+        simulation.maps_read |= text.windows(OWN_PROCESS.len()).any(|window| window == OWN_PROCESS);
         if let Some(offset) = first_difference(simulation, a + at, b + at, place - at) {
             return simulation.refuse(Reason::DataDiffers, format!("the byte at {:#x}", a + at + offset));
         }
@@ -379,6 +386,7 @@ fn compare_symbols(
     if !x.defined && TELLS_OF_IMAGE.contains(&x.name.as_str()) && !simulation.one_file {
         return simulation.refuse(Reason::OwnImageMayBeObserved, format!("`{}` is called", x.name));
     }
+    simulation.maps_read |= !x.defined && READS_MAPS.contains(&x.name.as_str());
     let is_address =
         matches!(a.kind, RelocationKind::Absolute64 | RelocationKind::GlobDat | RelocationKind::JumpSlot);
     if x.defined && is_address {

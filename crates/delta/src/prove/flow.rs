@@ -5,13 +5,17 @@
 //! of the language and lies in its object. And an address that is only ever a base is never a value
 //! that could be compared with another.
 
-use assay_binary::CodeRange;
+use std::collections::HashSet;
+
 use iced_x86::{FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpKind, Register};
 
 use crate::body::Body;
 
-/// How far the call may be that an address is formed for, in instructions.
-const MAX_LOOK_AHEAD: usize = 24;
+/// Most places that one address is followed to.
+const MAX_PLACES: usize = 4096;
+/// The registers that a call keeps.
+const KEPT_BY_CALLS: [Register; 6] =
+    [Register::RBX, Register::RBP, Register::R12, Register::R13, Register::R14, Register::R15];
 /// The registers that arguments are passed in (System V ABI for AMD64, 3.2.3).
 const ARGUMENTS: [Register; 6] =
     [Register::RDI, Register::RSI, Register::RDX, Register::RCX, Register::R8, Register::R9];
@@ -29,48 +33,130 @@ pub(super) enum Flow {
     Unknown,
 }
 
-/// Whether the function that is called at an address keeps and compares no addresses.
-pub(super) type Shows<'s> = dyn Fn(u64) -> bool + 's;
+/// What is known besides the unit's instructions.
+pub(super) struct Around<'s> {
+    /// Whether the function that is called at an address keeps and compares no addresses.
+    pub shows: &'s dyn Fn(u64) -> bool,
+    /// Whether exceptions are caught in the unit, so that control goes on at places no branch names.
+    pub catches: bool,
+}
 
-/// Where the address goes that `formed` forms; `after` is what follows it in its range, and `shows` says
-/// whether a callee keeps and compares no addresses.
-pub(super) fn of(body: &Body, formed: &Instruction, after: &[Instruction], shows: &Shows<'_>) -> Flow {
+/// Where the address goes that `formed` forms.
+pub(super) fn of(body: &Body, formed: &Instruction, around: &Around<'_>) -> Flow {
     let register = formed.op0_register();
     if formed.mnemonic() != Mnemonic::Lea || register != register.full_register() {
         return Flow::Unknown;
     }
-    let near = straight(body, register, after, shows);
-    if near != Flow::Unknown {
-        return near;
+    let mut walk = Walk { body, around, seen: HashSet::new(), open: Vec::new(), found: Found::default() };
+    walk.open.push((formed.next_ip(), register));
+    while let Some((at, register)) = walk.open.pop() {
+        if !walk.step(at, register) || walk.seen.len() > MAX_PLACES {
+            return Flow::Unknown;
+        }
     }
-    if ARGUMENTS.contains(&register) || register == Register::RAX {
-        return only_base(register, after);
+    match walk.found {
+        // It may be a biased base that is kept for later.
+        Found { base: true, kept: true, .. } => Flow::Unknown,
+        Found { base: true, .. } => Flow::Base,
+        Found { kept: true, .. } => Flow::Kept,
+        _ => Flow::Shown,
     }
-    everywhere(body, register, shows)
 }
 
-/// Follows the register up to the first branch.
-fn straight(body: &Body, register: Register, after: &[Instruction], shows: &Shows<'_>) -> Flow {
-    let mut factory = InstructionInfoFactory::new();
-    let leaves = |target: u64| !body.ranges.iter().any(|(range, _): &(CodeRange, _)| range.contains(target));
-    let is_argument = ARGUMENTS.contains(&register);
-    let given = |target: u64| if shows(target) { Flow::Shown } else { Flow::Kept };
-    for instruction in after.iter().take(MAX_LOOK_AHEAD) {
-        let uses = mentions(&mut factory, instruction, register);
-        return match instruction.flow_control() {
-            FlowControl::Next if uses && stores(instruction, register) => Flow::Kept,
-            FlowControl::Next if uses => Flow::Unknown,
-            FlowControl::Next => continue,
-            FlowControl::Call if is_argument => given(instruction.near_branch_target()),
-            FlowControl::IndirectCall if is_argument && !uses => Flow::Kept,
-            FlowControl::Return if register == Register::RAX => Flow::Kept,
-            FlowControl::UnconditionalBranch if is_argument && leaves(instruction.near_branch_target()) => {
-                given(instruction.near_branch_target())
-            }
-            _ => Flow::Unknown,
-        };
+#[derive(Clone, Copy, Debug, Default)]
+struct Found {
+    base: bool,
+    kept: bool,
+}
+
+/// Every place at which a register may hold the address, by all branches.
+struct Walk<'w> {
+    body: &'w Body,
+    around: &'w Around<'w>,
+    seen: HashSet<(u64, Register)>,
+    open: Vec<(u64, Register)>,
+    found: Found,
+}
+
+impl Walk<'_> {
+    fn go(&mut self, at: u64, register: Register) {
+        if self.seen.insert((at, register)) {
+            self.open.push((at, register));
+        }
     }
-    Flow::Unknown
+
+    fn at(&self, address: u64) -> Option<Instruction> {
+        let (range, _) = self.body.position(address)?;
+        let list = &self.body.ranges[range].1;
+        list.binary_search_by_key(&address, Instruction::ip).ok().map(|index| list[index])
+    }
+
+    fn give(&mut self, callee: Option<u64>) {
+        self.found.kept |= !callee.is_some_and(|callee| (self.around.shows)(callee));
+    }
+
+    /// False where it cannot be said what becomes of the address.
+    fn step(&mut self, at: u64, register: Register) -> bool {
+        let Some(instruction) = self.at(at) else { return false };
+        let uses = mentions(&mut InstructionInfoFactory::new(), &instruction, register);
+        let next = instruction.next_ip();
+        match instruction.flow_control() {
+            FlowControl::Next if uses => return self.used(&instruction, register),
+            FlowControl::Next => self.go(next, register),
+            FlowControl::Call | FlowControl::IndirectCall if uses => return false,
+            flow @ (FlowControl::Call | FlowControl::IndirectCall) => {
+                if ARGUMENTS.contains(&register) {
+                    self.give((flow == FlowControl::Call).then(|| instruction.near_branch_target()));
+                }
+                if KEPT_BY_CALLS.contains(&register) {
+                    if self.around.catches {
+                        return false;
+                    }
+                    self.go(next, register);
+                }
+            }
+            FlowControl::Return => self.found.kept |= register == Register::RAX,
+            FlowControl::ConditionalBranch => {
+                self.go(next, register);
+                self.jump(instruction.near_branch_target(), register);
+            }
+            FlowControl::UnconditionalBranch => self.jump(instruction.near_branch_target(), register),
+            FlowControl::Exception => {}
+            _ => return false,
+        }
+        true
+    }
+
+    fn jump(&mut self, target: u64, register: Register) {
+        if self.body.ranges.iter().any(|(range, _)| range.contains(target)) {
+            self.go(target, register);
+        } else if ARGUMENTS.contains(&register) {
+            self.give(Some(target));
+        }
+    }
+
+    fn used(&mut self, instruction: &Instruction, register: Register) -> bool {
+        let next = instruction.next_ip();
+        if overwrites(instruction, register) {
+            self.found.base |= is_base(instruction, register);
+            return true;
+        }
+        let copied = instruction.mnemonic() == Mnemonic::Mov
+            && instruction.op0_kind() == OpKind::Register
+            && instruction.op1_kind() == OpKind::Register
+            && instruction.op1_register() == register;
+        let after = self.at(next);
+        match () {
+            () if copied => self.go(next, instruction.op0_register()),
+            () if stores(instruction, register) => self.found.kept = true,
+            () if only_as_base(instruction, register) || steps(instruction, after.as_ref(), register) => {
+                self.found.base = true;
+            }
+            () => return false,
+        }
+        self.go(next, register);
+        true
+    }
 }
 
 fn mentions(factory: &mut InstructionInfoFactory, instruction: &Instruction, register: Register) -> bool {
@@ -92,26 +178,6 @@ fn is_base(instruction: &Instruction, register: Register) -> bool {
         || instruction.memory_index().full_register() == register
 }
 
-/// Up to the first branch only a base, and overwritten before it.
-fn only_base(register: Register, after: &[Instruction]) -> Flow {
-    let mut factory = InstructionInfoFactory::new();
-    for instruction in after.iter().take(MAX_LOOK_AHEAD) {
-        if instruction.flow_control() != FlowControl::Next {
-            return Flow::Unknown;
-        }
-        if mentions(&mut factory, instruction, register) {
-            let rewritten = overwrites(instruction, register);
-            if !only_as_base(instruction, register) && !rewritten {
-                return Flow::Unknown;
-            }
-            if rewritten {
-                return Flow::Base;
-            }
-        }
-    }
-    Flow::Unknown
-}
-
 /// Whether the register occurs only in the memory operand.
 fn only_as_base(instruction: &Instruction, register: Register) -> bool {
     let operands =
@@ -123,65 +189,43 @@ fn only_as_base(instruction: &Instruction, register: Register) -> bool {
     instruction.mnemonic() != Mnemonic::Lea && is_base(instruction, register) && !named && !implicit
 }
 
-/// Whether the old value ends here: a load into the register, perhaps through itself.
+/// Whether the old value ends here: the register is given a value that it is not part of, but perhaps
+/// the address of.
 fn overwrites(instruction: &Instruction, register: Register) -> bool {
-    let loads = matches!(
-        instruction.mnemonic(),
-        Mnemonic::Mov | Mnemonic::Movzx | Mnemonic::Movsx | Mnemonic::Movsxd
-    );
+    let loads = match instruction.mnemonic() {
+        Mnemonic::Mov | Mnemonic::Movzx | Mnemonic::Movsx | Mnemonic::Movsxd => true,
+        Mnemonic::Lea => !is_base(instruction, register),
+        Mnemonic::Pop => return instruction.op0_register() == register,
+        Mnemonic::Xor => return is_zeroing(instruction, register),
+        _ => false,
+    };
+    let reads =
+        instruction.op1_kind() == OpKind::Register && instruction.op1_register().full_register() == register;
+    let whole = instruction.op0_register().size() >= 4;
     loads
         && instruction.op0_kind() == OpKind::Register
         && instruction.op0_register().full_register() == register
-        && instruction.op1_kind() != OpKind::Register
+        && whole
+        && !reads
 }
 
-/// A register that calls keep: every instruction of the unit that reads it is looked at, whatever it
-/// holds there.
-fn everywhere(body: &Body, register: Register, shows: &Shows<'_>) -> Flow {
-    let mut factory = InstructionInfoFactory::new();
-    let (mut base, mut shown, mut kept) = (false, false, false);
-    for (_, list) in &body.ranges {
-        for (index, instruction) in list.iter().enumerate() {
-            if !mentions(&mut factory, instruction, register) || writes_only(instruction, register) {
-                continue;
-            }
-            let after = &list[index + 1..];
-            let handed = instruction.mnemonic() == Mnemonic::Mov
-                && instruction.op0_kind() == OpKind::Register
-                && instruction.op1_kind() == OpKind::Register
-                && instruction.op1_register() == register;
-            match () {
-                () if only_as_base(instruction, register) || steps(instruction, after, register) => {
-                    base = true
-                }
-                () if stores(instruction, register) => kept = true,
-                () if handed => match straight(body, instruction.op0_register(), after, shows) {
-                    Flow::Shown => shown = true,
-                    Flow::Kept => kept = true,
-                    _ => return Flow::Unknown,
-                },
-                () => return Flow::Unknown,
-            }
-        }
-    }
-    match (base, kept, shown) {
-        // It may be a biased base that is kept for later.
-        (true, true, _) => Flow::Unknown,
-        (true, false, _) => Flow::Base,
-        (false, true, _) => Flow::Kept,
-        (false, false, _) => Flow::Shown,
-    }
+fn is_zeroing(instruction: &Instruction, register: Register) -> bool {
+    instruction.op0_kind() == OpKind::Register
+        && instruction.op1_kind() == OpKind::Register
+        && instruction.op0_register() == instruction.op1_register()
+        && instruction.op0_register().full_register() == register
+        && instruction.op0_register().size() >= 4
 }
 
 /// Whether the register steps through its object: a constant is added, or it is compared with an end
 /// for being equal, which the mapping keeps.
-fn steps(instruction: &Instruction, after: &[Instruction], register: Register) -> bool {
+fn steps(instruction: &Instruction, after: Option<&Instruction>, register: Register) -> bool {
     let is = |operand: u32| {
         instruction.op_kind(operand) == OpKind::Register
             && instruction.op_register(operand).full_register() == register
     };
     let equality = || {
-        after.first().is_some_and(|next| {
+        after.is_some_and(|next| {
             matches!(
                 next.mnemonic(),
                 Mnemonic::Je
@@ -203,24 +247,4 @@ fn steps(instruction: &Instruction, after: &[Instruction], register: Register) -
 
 fn is_immediate(kind: OpKind) -> bool {
     matches!(kind, OpKind::Immediate8to64 | OpKind::Immediate32to64)
-}
-
-/// The register is saved, restored or given a new value: what it held is not looked at.
-fn writes_only(instruction: &Instruction, register: Register) -> bool {
-    match instruction.mnemonic() {
-        Mnemonic::Push | Mnemonic::Pop => true,
-        Mnemonic::Lea | Mnemonic::Mov => {
-            let target = instruction.op0_kind() == OpKind::Register
-                && instruction.op0_register().full_register() == register;
-            let reads = instruction.op1_kind() == OpKind::Register
-                && instruction.op1_register().full_register() == register;
-            target && !reads && !is_base(instruction, register)
-        }
-        Mnemonic::Xor => {
-            instruction.op0_kind() == OpKind::Register
-                && instruction.op1_kind() == OpKind::Register
-                && instruction.op0_register() == instruction.op1_register()
-        }
-        _ => false,
-    }
 }

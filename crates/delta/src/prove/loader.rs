@@ -101,6 +101,20 @@ fn pages(address: u64, size: u64) -> u64 {
     (address.saturating_add(size).div_ceil(PAGE)).saturating_sub(address / PAGE)
 }
 
+/// Flags, alignment, and where it asks for it the pages in memory and in the file.
+type Shape = (u32, u64, Option<[u64; 4]>);
+
+fn shape(image: &Image<'_>, with_pages: bool) -> Vec<Shape> {
+    let first = image.segments().first().map_or(0, |segment| segment.address.0 / PAGE);
+    let segments = image.segments().iter().map(|segment| {
+        let (start, length) = (segment.file.start as u64, segment.file.len() as u64);
+        let memory = pages(segment.address.0, segment.memory_size);
+        let all = [segment.address.0 / PAGE - first, memory, start / PAGE, pages(start, length)];
+        (segment.flags, segment.align, with_pages.then_some(all))
+    });
+    segments.collect()
+}
+
 /// The kernel maps an executable before its first system call, so only what the loader does after
 /// that shows: RELRO. A library is mapped by system calls, which show every segment.
 fn segments(simulation: &mut Simulation<'_, '_>) {
@@ -108,25 +122,21 @@ fn segments(simulation: &mut Simulation<'_, '_>) {
     // `_dl_protect_relro` rounds both ends down.
     let sealed =
         |address: u64, size: u64| (address.saturating_add(size) / PAGE).saturating_sub(address / PAGE);
-    let relro = |image: &Image<'_>| image.loader().relro.as_ref().map(|r| sealed(r.address.0, r.size));
-    let is_library = |image: &Image<'_>| image.loader().interpreter.is_none();
-    let shape = |image: &Image<'_>| {
-        let library = is_library(image);
-        let first = image.segments().first().map_or(0, |segment| segment.address.0 / PAGE);
-        let segments = image.segments().iter().map(|segment| {
-            let place = (segment.address.0 / PAGE - first, pages(segment.address.0, segment.memory_size));
-            let file = (
-                segment.file.start as u64 / PAGE,
-                pages(segment.file.start as u64, segment.file.len() as u64),
-            );
-            (segment.flags, segment.align, library.then_some((place, file)))
-        });
-        (library, relro(image), segments.collect::<Vec<_>>())
+    let all = |image: &Image<'_>| {
+        let library = image.loader().interpreter.is_none();
+        let relro = image.loader().relro.as_ref().map(|r| sealed(r.address.0, r.size));
+        (library, relro, shape(image, library))
     };
-    let (a, b) = (shape(&simulation.a.image), shape(&simulation.b.image));
-    if a != b {
-        let detail = format!("the loader would map or protect other pages: {a:?}, {b:?}");
-        simulation.refuse(Reason::SegmentsDiffer, detail);
+    if all(&simulation.a.image) != all(&simulation.b.image) {
+        simulation.refuse(Reason::SegmentsDiffer, "the loader would map or protect other pages");
+    }
+}
+
+/// A run that may list the segments sees all of them.
+pub(super) fn listed_segments(simulation: &mut Simulation<'_, '_>) {
+    simulation.at("the segments");
+    if simulation.maps_read && shape(&simulation.a.image, true) != shape(&simulation.b.image, true) {
+        simulation.refuse(Reason::SegmentsDiffer, "the run may read /proc/self/maps, which lists them");
     }
 }
 

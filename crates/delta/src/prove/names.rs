@@ -38,6 +38,9 @@ pub(super) fn problem(image: &Image<'_>) -> Option<String> {
             return Some(format!("the dynamic table and the section headers disagree on {name}"));
         }
     }
+    if value(GNU_HASH).is_some() && !is_whole(image) {
+        return Some("the hash table is damaged".to_owned());
+    }
     let symbols = image.dynamic_symbols().iter().enumerate();
     let mut exports = symbols.filter(|(_, symbol)| {
         symbol.defined && !symbol.name.is_empty() && symbol.binding != SymbolBinding::Local
@@ -75,6 +78,32 @@ impl Words<'_> {
         let from = usize::try_from(index.checked_mul(4)?).ok()?;
         Some(u32::from_le_bytes(self.0.get(from..from.checked_add(4)?)?.try_into().ok()?))
     }
+}
+
+/// Whether every lookup stays within the table, whatever it looks for.
+fn is_whole(image: &Image<'_>) -> bool {
+    let Some(section) = image.section(".gnu.hash") else { return false };
+    let words = Words(image.section_bytes(section));
+    let (Some(buckets), Some(first), Some(filters), Some(shift)) =
+        (words.at(0), words.at(1), words.at(2), words.at(3))
+    else {
+        return false;
+    };
+    let symbols = image.dynamic_symbols().len() as u64;
+    let (first, table) = (u64::from(first), 4 + 2 * u64::from(filters));
+    let chains = table + u64::from(buckets);
+    let is_bucket = |at: u64| {
+        let start = words.at(table + at).map(u64::from);
+        start.is_some_and(|start| start == 0 || (first..symbols).contains(&start))
+    };
+    let ends = symbols <= first || words.at(chains + symbols - 1 - first).is_some_and(|chain| chain & 1 == 1);
+    let fits = chains + symbols.saturating_sub(first) <= section.size.div_ceil(4);
+    buckets > 0
+        && filters.is_power_of_two()
+        && shift < 64
+        && fits
+        && ends
+        && (0..u64::from(buckets)).all(is_bucket)
 }
 
 /// Finds the symbol through `DT_GNU_HASH` (`dl_new_hash` and `do_lookup_x` of glibc).

@@ -31,6 +31,8 @@ pub(super) struct Simulation<'p, 'data> {
     pub b: &'p Program<'data>,
     /// Both are the same file, so that its image may be observed.
     pub one_file: bool,
+    /// The run may list the segments of its image.
+    pub maps_read: bool,
     pub executed: BTreeSet<usize>,
     pub units: BTreeMap<usize, usize>,
     units_back: BTreeMap<usize, usize>,
@@ -54,6 +56,7 @@ pub(super) fn run(
         a,
         b,
         one_file,
+        maps_read: false,
         executed: BTreeSet::new(),
         units: BTreeMap::new(),
         units_back: BTreeMap::new(),
@@ -257,6 +260,7 @@ impl Simulation<'_, '_> {
             self.at(self.a.map.units()[unit].name.clone());
             self.refuse(Reason::ExecutedFunctionMissing, "no counterpart was found");
         }
+        super::loader::listed_segments(&mut self);
         self.at("the whole mapping");
         self.check_order();
         let data = match self.memory.merged() {

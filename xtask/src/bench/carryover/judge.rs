@@ -255,6 +255,17 @@ impl Prepared {
         Ok(Outcome { refused, detail, same, touched })
     }
 
+    /// The first line in which the mutant's trace, already in its place, is another; for whoever looks.
+    pub fn difference(&self, place: &Path, host: &Host) -> Result<String> {
+        let lines = |substitutions| -> Result<Vec<String>> {
+            let how = ReplayRequest { substitutions, keep_trace: Some(LINES), ..ReplayRequest::default() };
+            Ok(replay(&self.recording.capsule, &self.recording, &how, host)?.trace)
+        };
+        let (a, b) = (lines(BTreeMap::new())?, lines([(ROLE.to_owned(), PathBuf::from(place))].into())?);
+        let at = a.iter().zip(&b).position(|(a, b)| a != b).unwrap_or(a.len().min(b.len()));
+        Ok(format!("line {at}\n  {:?}\n  {:?}\n", a.get(at), b.get(at)))
+    }
+
     fn replayed(&self, bytes: &[u8], place: &Path, host: &Host) -> Result<Observed> {
         std::fs::write(place, bytes)?;
         std::fs::set_permissions(place, std::fs::Permissions::from_mode(0o755))?;

@@ -170,7 +170,8 @@ impl Shop<'_> {
             let outcome = prepared.judge(&mutant.bytes, &place, self.host)?;
             let falsely = outcome.refused.is_none() && !outcome.same;
             if falsely {
-                self.keep(prepared, &mutant, number)?;
+                let difference = prepared.difference(&place, self.host)?;
+                self.keep(prepared, &mutant, number, &difference)?;
             }
             if let Ok(mut tally) = tally.lock() {
                 tally.add(prepared, mutant.kind, &mutant.detail, mutant.harmless, &outcome);
@@ -203,12 +204,12 @@ impl Shop<'_> {
     }
 
     /// Keeps both files of a false carry-over for whoever looks into it.
-    fn keep(&self, prepared: &Prepared, mutant: &Mutant, number: usize) -> Result<()> {
+    fn keep(&self, prepared: &Prepared, mutant: &Mutant, number: usize, difference: &str) -> Result<()> {
         let folder: PathBuf = self.home.join(format!("false-{number}"));
         std::fs::create_dir_all(&folder)?;
         std::fs::write(folder.join("a"), &prepared.original)?;
         std::fs::write(folder.join("b"), &mutant.bytes)?;
-        let what = format!("{}: {}: {}\n", prepared.program.name, mutant.kind, mutant.detail);
+        let what = format!("{}: {}: {}\n{difference}", prepared.program.name, mutant.kind, mutant.detail);
         std::fs::write(folder.join("what"), what)?;
         Ok(())
     }
