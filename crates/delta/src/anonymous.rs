@@ -48,6 +48,9 @@ pub(crate) struct Anchors {
     all: Vec<Anchor>,
     /// Spans that a stored pointer and the length beside it describe, by start.
     spans: Vec<(u64, u64)>,
+    /// Whether an address in the middle of a text may be a text of its own, the tail of another. Rust's
+    /// texts have no zero and are never merged so.
+    merges_tails: bool,
 }
 
 impl Anchors {
@@ -72,7 +75,13 @@ impl Anchors {
         code.sort_unstable();
         code.dedup();
         spans.sort_unstable();
-        Self { all: code, spans }
+        let merges_tails = image.toolchain().is_none_or(|toolchain| !toolchain.name.contains("rustc"));
+        Self { all: code, spans, merges_tails }
+    }
+
+    /// Whether a text may be the tail of another.
+    pub fn merges_tails(&self) -> bool {
+        self.merges_tails
     }
 
     /// Divides `start..end` of an anonymous run.
@@ -138,6 +147,19 @@ fn is_zero(image: &Image<'_>, from: u64, to: u64) -> bool {
 fn is_inside_slot(image: &Image<'_>, at: u64) -> bool {
     let slots = image.relocations_in(at.saturating_sub(SLOT - 1), at);
     !slots.is_empty()
+}
+
+/// Whether `at` is in the middle of a text: linkers let a text be the tail of another.
+pub(crate) fn is_tail(image: &Image<'_>, at: u64) -> bool {
+    let before = at.checked_sub(1).and_then(|before| image.byte(before));
+    before.is_some_and(|byte| is_text(&byte))
+}
+
+/// The length of the text at `address` and its zero; at least the zero.
+pub(crate) fn text_at(image: &Image<'_>, address: u64, end: u64) -> Option<u64> {
+    let bytes = image.bytes(address, usize::try_from(end.checked_sub(address)?).ok()?)?;
+    let length = bytes.iter().position(|&byte| byte == 0)?;
+    bytes[..length].iter().all(is_text).then_some(length as u64 + 1)
 }
 
 /// Whether `from..at` is one text with its zero, and another text begins at `at`.

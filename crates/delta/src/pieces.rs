@@ -41,6 +41,7 @@ pub(crate) struct Piece {
 /// The pieces of an image by address.
 pub(crate) struct Pieces {
     all: Vec<Piece>,
+    merges_tails: bool,
 }
 
 /// Sections that only the loader or the unwinder reads; they are compared by what they mean.
@@ -73,7 +74,12 @@ impl Pieces {
         for section in sections {
             divide(image, section, &cuts, anchors, &mut all);
         }
-        Self { all }
+        Self { all, merges_tails: anchors.merges_tails() }
+    }
+
+    /// Whether a text may be the tail of another.
+    pub fn merges_tails(&self) -> bool {
+        self.merges_tails
     }
 
     /// The piece that holds `address`.

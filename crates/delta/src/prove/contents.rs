@@ -4,6 +4,7 @@ use assay_binary::{DynamicSymbol, Image, Relocation, RelocationKind, Section};
 
 use super::Reason;
 use super::simulate::{Simulation, Task};
+use crate::anonymous::{is_tail, text_at};
 use crate::limits::{MAX_RELATIVE_ENTRIES, REACH_BYTES};
 use crate::pieces::{Piece, PieceKind};
 use crate::tables::word;
@@ -99,6 +100,9 @@ impl Simulation<'_, '_> {
         }
         let pieces = (self.a.pieces.at(a).copied(), self.b.pieces.at(b).copied());
         let (Some(piece_a), Some(piece_b)) = pieces else { return self.outside_pieces(a, b) };
+        if matches!(how, Use::Passed | Use::Shown | Use::Stored) && self.are_tails(&piece_a, &piece_b, a, b) {
+            return;
+        }
         if !self.piece(&piece_a, &piece_b, a, b) {
             return;
         }
@@ -170,6 +174,29 @@ impl Simulation<'_, '_> {
             self.push(task(piece_a.start, piece_b.start, piece_a.end - piece_a.start));
         }
         true
+    }
+
+    /// Linkers let a C string be the tail of another, so that one of the two may lie within a text where
+    /// the other is a text of its own: then the strings are compared, each to its zero.
+    fn are_tails(&mut self, piece_a: &Piece, piece_b: &Piece, a: u64, b: u64) -> bool {
+        let images = (&self.a.image, &self.b.image);
+        let constant = |image: &Image<'_>, at: u64| image.section_at(at).is_some_and(|s| s.name == ".rodata");
+        let unnamed = piece_a.kind == PieceKind::Anonymous && piece_b.kind == PieceKind::Anonymous;
+        if !unnamed || !constant(images.0, a) || !constant(images.1, b) || !self.a.pieces.merges_tails() {
+            return false;
+        }
+        let lengths = (text_at(images.0, a, piece_a.end), text_at(images.1, b, piece_b.end));
+        match lengths {
+            (Some(x), Some(y)) if x == y && (is_tail(images.0, a) || is_tail(images.1, b)) => {
+                // The same text may be compared at two places: no bytes are mapped, they are read only.
+                let same = images.0.bytes(a, x as usize) == images.1.bytes(b, x as usize);
+                if !same {
+                    self.refuse(Reason::DataDiffers, format!("the text at {a:#x}"));
+                }
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Objects whose order no program may rely on: unnamed constants, and the compiler's own tables of

@@ -7,7 +7,7 @@
 
 use std::collections::HashSet;
 
-use iced_x86::{FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpKind, Register};
+use iced_x86::{ConditionCode, FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpKind, Register};
 
 use crate::body::Body;
 
@@ -146,7 +146,11 @@ impl Walk<'_> {
             && instruction.op1_kind() == OpKind::Register
             && instruction.op1_register() == register;
         let after = self.at(next);
+        // A choice between two addresses: either may be the one.
+        let chosen = is_choice(instruction) && !is_base(instruction, register);
         match () {
+            () if chosen => self.go(next, instruction.op0_register()),
+            () if instruction.is_string_instruction() => self.found.base = true,
             () if copied => self.go(next, instruction.op0_register()),
             () if stores(instruction, register) => self.found.kept = true,
             () if only_as_base(instruction, register) || steps(instruction, after.as_ref(), register) => {
@@ -207,6 +211,11 @@ fn overwrites(instruction: &Instruction, register: Register) -> bool {
         && instruction.op0_register().full_register() == register
         && whole
         && !reads
+}
+
+fn is_choice(instruction: &Instruction) -> bool {
+    let conditional = instruction.condition_code() != ConditionCode::None;
+    conditional && instruction.op0_register().size() == 8
 }
 
 fn is_zeroing(instruction: &Instruction, register: Register) -> bool {

@@ -41,10 +41,23 @@ pub(super) fn preconditions(simulation: &mut Simulation<'_, '_>) {
         if relocations.windows(2).any(|pair| pair[0].address.0 + SLOT > pair[1].address.0) {
             simulation.refuse(Reason::RelocationsOverlap, "two relocations share a slot");
         }
+        if let Some(bad) = relocations.iter().find(|r| !is_writable(image, r.address.0)) {
+            simulation
+                .refuse(Reason::RelocationsOverlap, format!("the slot at {} cannot be written", bad.address));
+        }
         if let Some(section) = executable_data(program) {
             simulation.refuse(Reason::ExecutableData, format!("`{section}` can be executed"));
         }
     }
+}
+
+/// Whether a whole slot lies in memory that the loader may write to.
+fn is_writable(image: &Image<'_>, slot: u64) -> bool {
+    const WRITABLE: u32 = 2;
+    image.segments().iter().any(|segment| {
+        let end = segment.address.0.saturating_add(segment.memory_size);
+        segment.flags & WRITABLE != 0 && segment.address.0 <= slot && slot.saturating_add(SLOT) <= end
+    })
 }
 
 fn executable_data(program: &Program<'_>) -> Option<String> {
