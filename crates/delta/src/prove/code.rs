@@ -60,6 +60,8 @@ struct Pair<'p> {
     distances: Distances,
     /// Whether exceptions are caught in it.
     catches: bool,
+    /// Where its jump tables lead.
+    targets: Vec<u64>,
 }
 
 pub(super) fn compare(simulation: &mut Simulation<'_, '_>, index_a: usize, index_b: usize) {
@@ -76,7 +78,8 @@ pub(super) fn compare(simulation: &mut Simulation<'_, '_>, index_a: usize, index
     let unwind = program_a.image.unwind();
     let catches =
         unit_a.ranges.iter().any(|range| unwind.fdes_in(*range).iter().any(|fde| fde.lsda.is_some()));
-    let pair = Pair { a, b, tables_a, tables_b, distances, catches };
+    let targets = tables_a.iter().flat_map(|table| table.targets.clone()).collect();
+    let pair = Pair { a, b, tables_a, tables_b, distances, catches, targets };
     if let Some(address) = unresolved_jump(&pair.a, pair.tables_a) {
         return simulation.refuse(Reason::UnresolvedIndirectJump, format!("the jump at {address:#x}"));
     }
@@ -163,7 +166,8 @@ impl Pair<'_> {
 
     fn how(&self, simulation: &Simulation<'_, '_>, formed: &Instruction) -> Use {
         let shows = &|callee: u64| simulation.a.is_import(callee, &KEEP_NO_ADDRESS);
-        match flow::of(&self.a, formed, &Around { shows, catches: self.catches }) {
+        let around = Around { shows, catches: self.catches, targets: &self.targets };
+        match flow::of(&self.a, formed, &around) {
             Flow::Shown => Use::Shown,
             Flow::Kept => Use::Passed,
             Flow::Base => Use::Base,

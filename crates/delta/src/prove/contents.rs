@@ -208,6 +208,17 @@ impl Simulation<'_, '_> {
         constant && unnamed || has_label(image, piece.start, |name| name.starts_with("_ZT"))
     }
 
+    /// Whether what stands at `at_b` could be the counterpart of a neighbour, changed or not.
+    fn may_correspond(&self, neighbour: &Piece, at_b: u64) -> bool {
+        match self.b.pieces.at(at_b).filter(|other| other.start == at_b) {
+            Some(other) if neighbour.kind == PieceKind::Named => {
+                other.kind == PieceKind::Named && self.of_one_name(neighbour.start, at_b)
+            }
+            Some(other) => other.kind == neighbour.kind,
+            None => false,
+        }
+    }
+
     /// Whether both are the starts of objects of one name.
     fn of_one_name(&self, a: u64, b: u64) -> bool {
         let start = |pieces: &crate::pieces::Pieces, at: u64| {
@@ -234,8 +245,8 @@ impl Simulation<'_, '_> {
         for neighbour in found {
             let at_b = neighbour.start.wrapping_sub(a).wrapping_add(b);
             // Were the neighbour meant, it would stand as far from the counterpart in B; but both are
-            // objects of one name, and another object stands there.
-            if named && neighbour.kind == PieceKind::Named && !self.of_one_name(neighbour.start, at_b) {
+            // objects of one name, and something else stands there.
+            if named && !self.may_correspond(&neighbour, at_b) {
                 continue;
             }
             if matches!(neighbour.kind, PieceKind::Table | PieceKind::Padding) {

@@ -39,6 +39,8 @@ pub(super) struct Around<'s> {
     pub shows: &'s dyn Fn(u64) -> bool,
     /// Whether exceptions are caught in the unit, so that control goes on at places no branch names.
     pub catches: bool,
+    /// Where the jump tables of the unit lead.
+    pub targets: &'s [u64],
 }
 
 /// Where the address goes that `formed` forms.
@@ -122,6 +124,13 @@ impl Walk<'_> {
             }
             FlowControl::UnconditionalBranch => self.jump(instruction.near_branch_target(), register),
             FlowControl::Exception => {}
+            FlowControl::IndirectBranch if !uses => {
+                // A pointer of the language where it is a tail call.
+                self.found.kept |= ARGUMENTS.contains(&register) && self.around.targets.is_empty();
+                for target in self.around.targets {
+                    self.go(*target, register);
+                }
+            }
             _ => return false,
         }
         true
@@ -150,6 +159,10 @@ impl Walk<'_> {
         let chosen = is_choice(instruction) && !is_base(instruction, register);
         match () {
             () if chosen => self.go(next, instruction.op0_register()),
+            () if derives(instruction, register) => {
+                self.found.base = true;
+                self.go(next, instruction.op0_register());
+            }
             () if instruction.is_string_instruction() => self.found.base = true,
             () if copied => self.go(next, instruction.op0_register()),
             () if stores(instruction, register) => self.found.kept = true,
@@ -211,6 +224,15 @@ fn overwrites(instruction: &Instruction, register: Register) -> bool {
         && instruction.op0_register().full_register() == register
         && whole
         && !reads
+}
+
+/// Whether another address of the object is made of it: an index is added.
+fn derives(instruction: &Instruction, register: Register) -> bool {
+    let whole = instruction.op0_kind() == OpKind::Register && instruction.op0_register().size() == 8;
+    let added = instruction.mnemonic() == Mnemonic::Add
+        && instruction.op1_kind() == OpKind::Register
+        && [instruction.op0_register(), instruction.op1_register()].contains(&register);
+    whole && (added || instruction.mnemonic() == Mnemonic::Lea && is_base(instruction, register))
 }
 
 fn is_choice(instruction: &Instruction) -> bool {
