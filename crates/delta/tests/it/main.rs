@@ -5,3 +5,4 @@ mod build;
 mod carry;
 mod differences;
 mod hostile;
+mod observed;

@@ -121,18 +121,21 @@ pub fn prepare(program: &Program, home: &Path, workshop: &Workshop, host: &Host)
         limits: Limits { cpu_micros: CPU_MICROS, ..Limits::default() },
         ..RecordRequest::default()
     };
-    let recording = on_disk(record(&request, host)?, &folder)?;
+    let recording = on_disk(record(&request, host)?, &home.join("files"))?;
     observe(program, recipe, original, recording, host)
 }
 
-/// The bytes that a recording holds in memory, as files.
+/// Everything that a recording names, as files of its own: the host's may change while mutants run.
 fn on_disk(mut recording: Recording, folder: &Path) -> Result<Recording> {
+    std::fs::create_dir_all(folder)?;
     for (digest, located) in &mut recording.located {
-        if let Located::Bytes(bytes) = located {
-            let file = folder.join(digest.hex());
-            std::fs::write(&file, bytes)?;
-            *located = Located::Path(file);
+        let file = folder.join(digest.hex());
+        match located {
+            Located::Bytes(bytes) => std::fs::write(&file, bytes)?,
+            Located::Path(path) if !file.exists() => std::fs::copy(path, &file).map(drop)?,
+            Located::Path(_) => {}
         }
+        *located = Located::Path(file);
     }
     Ok(recording)
 }
