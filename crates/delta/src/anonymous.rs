@@ -99,8 +99,9 @@ impl Anchors {
         let (mut begin, mut last) = (start, start);
         for group in self.all[from..to].chunk_by(|a, b| a.address == b.address) {
             let at = group[0].address;
-            let other =
-                group.iter().all(|anchor| !users.contains(&anchor.user)) && !self.is_spanned(begin, at);
+            let other = group.iter().all(|anchor| !users.contains(&anchor.user))
+                && !self.is_spanned(begin, at)
+                && !(self.merges_tails && is_tail(image, at));
             if at > begin
                 && (other && !users.is_empty() || ends_in_text(image, last, at, end))
                 && !is_inside_slot(image, at)

@@ -12,6 +12,8 @@ use super::simulate::Simulation;
 use crate::body::{Body, Reference, reference, without_reference};
 use crate::tables::{Table, unresolved_jump, word};
 
+/// A number as wide as an address, in bytes.
+const WIDE: usize = 8;
 /// Imports that look at what their arguments point to, and neither keep nor compare the addresses.
 const KEEP_NO_ADDRESS: [&str; 34] = [
     "__fprintf_chk",
@@ -122,6 +124,10 @@ impl Pair<'_> {
             simulation.refuse(Reason::FunctionChanged, format!("the instruction at {:#x}", a.ip()));
             return false;
         }
+        // Containers that hash take a hash modulo a prime; a pointer's hash is the pointer.
+        let wide = a.op0_kind() == OpKind::Memory && a.memory_size().size() == WIDE
+            || a.op0_kind() == OpKind::Register && a.op0_register().size() == WIDE;
+        simulation.divides |= a.mnemonic() == Mnemonic::Div && wide;
         match (reference(a), reference(b)) {
             (None, None) => {}
             (Some(Reference::Branch(x)), Some(Reference::Branch(y))) => {

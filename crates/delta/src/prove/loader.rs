@@ -1,8 +1,10 @@
 //! What the loader and other modules see of the two files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use assay_binary::{Address, DynamicSymbol, Image, RelocationKind, SectionKind, SymbolKind, Tls};
+use assay_binary::{
+    Address, DynamicSymbol, Image, RelocationKind, SectionKind, SymbolBinding, SymbolKind, Tls,
+};
 
 use super::Reason;
 use super::simulate::{Simulation, Task};
@@ -176,6 +178,9 @@ fn imports_and_exports(simulation: &mut Simulation<'_, '_>) {
     if program_a.image.imports() != program_b.image.imports() || versions(program_a) != versions(program_b) {
         simulation.refuse(Reason::ImportsDiffer, "the imported names or versions differ");
     }
+    if undefined(&program_a.image) != undefined(&program_b.image) {
+        simulation.refuse(Reason::ImportsDiffer, "an imported name is bound or seen otherwise");
+    }
     let (exports_a, exports_b) = (exports(&program_a.image), exports(&program_b.image));
     if exports_a.keys().ne(exports_b.keys()) {
         return simulation.refuse(Reason::ExportsDiffer, "the exported names, versions or kinds differ");
@@ -199,7 +204,15 @@ fn imports_and_exports(simulation: &mut Simulation<'_, '_>) {
     }
 }
 
-type ExportKey = (String, Option<String>, SymbolKind, assay_binary::SymbolBinding, u8);
+/// How each undefined name is bound and seen: a hidden one is bound to the file itself.
+fn undefined<'i>(
+    image: &'i Image<'_>,
+) -> BTreeSet<(&'i str, Option<&'i str>, SymbolKind, SymbolBinding, u8)> {
+    let undefined = image.dynamic_symbols().iter().filter(|symbol| !symbol.defined);
+    undefined.map(|s| (s.name.as_str(), s.version.as_deref(), s.kind, s.binding, s.other)).collect()
+}
+
+type ExportKey = (String, Option<String>, SymbolKind, SymbolBinding, u8);
 
 /// The defined dynamic symbols.
 fn exports<'i>(image: &'i Image<'_>) -> BTreeMap<ExportKey, &'i DynamicSymbol> {

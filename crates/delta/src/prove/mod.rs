@@ -114,6 +114,8 @@ pub enum Reason {
     SegmentsDiffer,
     /// Things whose address is taken stand in another order.
     OrderMayBeObserved,
+    /// Things whose address is taken stand elsewhere, and executed code may hash addresses.
+    AddressesMayBeHashed,
     /// Executed code calls what tells a program about its own image.
     OwnImageMayBeObserved,
     /// The check would take longer than its bound.

@@ -33,6 +33,8 @@ pub(super) struct Simulation<'p, 'data> {
     pub one_file: bool,
     /// The run may list the segments of its image.
     pub maps_read: bool,
+    /// Executed code divides 64-bit numbers, and so may hash addresses.
+    pub divides: bool,
     pub executed: BTreeSet<usize>,
     pub units: BTreeMap<usize, usize>,
     units_back: BTreeMap<usize, usize>,
@@ -57,6 +59,7 @@ pub(super) fn run(
         b,
         one_file,
         maps_read: false,
+        divides: false,
         executed: BTreeSet::new(),
         units: BTreeMap::new(),
         units_back: BTreeMap::new(),
@@ -280,6 +283,11 @@ impl Simulation<'_, '_> {
     /// Addresses that are kept may be compared, so their order must be the same.
     fn check_order(&mut self) {
         let taken: Vec<(u64, u64)> = self.taken.iter().copied().collect();
+        if let Some((a, b)) = taken.iter().find(|(a, b)| self.divides && a != b) {
+            let detail =
+                format!("{a:#x} is {b:#x}, and executed code divides 64-bit numbers as a hash table does");
+            self.refuse(Reason::AddressesMayBeHashed, detail);
+        }
         if let Some(pair) = taken.windows(2).find(|pair| pair[0].1 > pair[1].1) {
             let name = |address| {
                 self.a.image.symbol_at(assay_binary::Address(address)).map_or("?", |(name, _)| name)

@@ -216,9 +216,9 @@ impl Shop<'_> {
 
     fn make(&self, prepared: &Prepared, random: &mut Random) -> Result<Option<Mutant>> {
         match random.below(100) {
-            0..45 => self.edited(prepared, random),
-            45..55 => self.unrelated(prepared, random),
-            55..70 => self.rebuilt(prepared, random),
+            0..40 => self.edited(prepared, random),
+            40..49 => self.unrelated(prepared, random),
+            49..63 => self.rebuilt(prepared, random),
             _ => Ok(patched(prepared, random)),
         }
     }
@@ -286,12 +286,16 @@ impl Shop<'_> {
     }
 }
 
-/// The real programs, two in three times; Rust takes long to build and comes half as often.
+/// The real programs, two in three times; Rust takes long to build and comes one time in five.
 fn draw<'p>(all: &'p [Prepared], random: &mut Random) -> &'p Prepared {
     loop {
         let drawn = &all[random.below(all.len())];
-        let rare = drawn.recipe.is_rust() || drawn.program.observes;
-        if !rare || random.below(2) == 0 {
+        let one_in = match (drawn.recipe.is_rust(), drawn.program.observes) {
+            (true, _) => 5,
+            (false, true) => 2,
+            (false, false) => 1,
+        };
+        if random.below(one_in) == 0 {
             return drawn;
         }
     }
