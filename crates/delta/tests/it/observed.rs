@@ -216,3 +216,39 @@ fn order_counts_where_addresses_are_kept() {
     let (Some(a), Some(b)) = (linked(kept, [0, 1, 2]), linked(kept, [0, 2, 1])) else { return };
     refused(&a, &b, &[], Reason::OrderMayBeObserved);
 }
+
+/// Mutant: the visibility of the import `__gmon_start__`. The loader binds a hidden name to the file
+/// itself, so that the weak reference was no longer empty and was called.
+#[test]
+fn an_import_that_is_hidden() {
+    const SYMBOL_BYTES: usize = 24;
+    const OTHER: usize = 5;
+    const HIDDEN: u8 = 2;
+    let Some(a) = c("#include <stdio.h>\nint main(void) { return puts(\"x\"); }\n") else { return };
+    let image = Image::parse(&a).unwrap();
+    let weak = image.dynamic_symbols().iter().position(|symbol| symbol.name == "__gmon_start__");
+    let Some(weak) = weak else { return };
+    let b = patched(&a, ".dynsym", weak * SYMBOL_BYTES + OTHER, &[HIDDEN]);
+    refused(&a, &b, &[], Reason::ImportsDiffer);
+}
+
+/// Mutant: an unrelated text longer in a program with an `unordered_map` whose keys are pointers: its
+/// order is that of addresses modulo a prime.
+#[test]
+fn addresses_that_may_be_hashed() {
+    let source = |text: &str, hashed: &str| {
+        format!(
+            "#include <stdio.h>\nint *volatile p; int x = 1;\nconst char other[] = \"{text}\";\nint y = 2;\n\
+             __attribute__((noinline)) int unrelated(int n) {{ return other[n]; }}\n\
+             int main(int n, char **v) {{ p = &x; unsigned long h = (unsigned long)p {hashed}; printf(\"%lu\\n\", h & 1); return n > 9 ? unrelated(n) : 0; }}\n"
+        )
+    };
+    let built = |text: &str, hashed: &str| {
+        let moved = format!("-Wl,--section-start=.data={text}");
+        build("cc", &[("t.c", &source("text", hashed))], &["-O2", &moved])
+    };
+    let (Some(a), Some(b)) = (built("0x8000", "% (n + 12ul)"), built("0x8100", "% (n + 12ul)")) else { return };
+    refused(&a, &b, &["unrelated"], Reason::AddressesMayBeHashed);
+    let (Some(a), Some(b)) = (built("0x8000", "& 8"), built("0x8100", "& 8")) else { return };
+    carries(&a, &b, &["unrelated"]);
+}
