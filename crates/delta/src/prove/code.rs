@@ -6,8 +6,8 @@ use assay_binary::UnitKind;
 use iced_x86::{Code, FlowControl, Instruction, Mnemonic, OpKind, Register};
 
 use super::Reason;
-use super::contents::Use;
 use super::flow::{self, Around, Flow};
+use super::reach::Use;
 use super::simulate::Simulation;
 use crate::body::{Body, Reference, reference, without_reference};
 use crate::tables::{Table, unresolved_jump, word};

@@ -28,6 +28,7 @@ mod flow;
 mod loader;
 mod memory;
 mod names;
+mod reach;
 mod simulate;
 mod unwind;
 

@@ -247,7 +247,9 @@ fn addresses_that_may_be_hashed() {
         let moved = format!("-Wl,--section-start=.data={text}");
         build("cc", &[("t.c", &source("text", hashed))], &["-O2", &moved])
     };
-    let (Some(a), Some(b)) = (built("0x8000", "% (n + 12ul)"), built("0x8100", "% (n + 12ul)")) else { return };
+    let (Some(a), Some(b)) = (built("0x8000", "% (n + 12ul)"), built("0x8100", "% (n + 12ul)")) else {
+        return;
+    };
     refused(&a, &b, &["unrelated"], Reason::AddressesMayBeHashed);
     let (Some(a), Some(b)) = (built("0x8000", "& 8"), built("0x8100", "& 8")) else { return };
     carries(&a, &b, &["unrelated"]);
