@@ -12,6 +12,8 @@ use super::simulate::Simulation;
 use crate::body::{Body, Reference, reference, without_reference};
 use crate::tables::{Table, unresolved_jump, word};
 
+/// Rust's start of every program divides the stack's size by the page's.
+const RUST_START: &str = "lang_start_internal";
 /// A number as wide as an address, in bytes.
 const WIDE: usize = 8;
 /// Imports that look at what their arguments point to, and neither keep nor compare the addresses.
@@ -62,6 +64,8 @@ struct Pair<'p> {
     distances: Distances,
     /// Whether exceptions are caught in it.
     catches: bool,
+    /// Whether what it divides is known to be no address.
+    divides_sizes: bool,
     /// Where its jump tables lead.
     targets: Vec<u64>,
 }
@@ -80,8 +84,9 @@ pub(super) fn compare(simulation: &mut Simulation<'_, '_>, index_a: usize, index
     let unwind = program_a.image.unwind();
     let catches =
         unit_a.ranges.iter().any(|range| unwind.fdes_in(*range).iter().any(|fde| fde.lsda.is_some()));
+    let divides_sizes = unit_a.name.contains(RUST_START);
     let targets = tables_a.iter().flat_map(|table| table.targets.clone()).collect();
-    let pair = Pair { a, b, tables_a, tables_b, distances, catches, targets };
+    let pair = Pair { a, b, tables_a, tables_b, distances, catches, divides_sizes, targets };
     if let Some(address) = unresolved_jump(&pair.a, pair.tables_a) {
         return simulation.refuse(Reason::UnresolvedIndirectJump, format!("the jump at {address:#x}"));
     }
@@ -127,7 +132,7 @@ impl Pair<'_> {
         // Containers that hash take a hash modulo a prime; a pointer's hash is the pointer.
         let wide = a.op0_kind() == OpKind::Memory && a.memory_size().size() == WIDE
             || a.op0_kind() == OpKind::Register && a.op0_register().size() == WIDE;
-        simulation.divides |= a.mnemonic() == Mnemonic::Div && wide;
+        simulation.divides |= a.mnemonic() == Mnemonic::Div && wide && !self.divides_sizes;
         match (reference(a), reference(b)) {
             (None, None) => {}
             (Some(Reference::Branch(x)), Some(Reference::Branch(y))) => {
