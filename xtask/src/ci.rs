@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::{corpus, floors, prerequisites, shell};
+use crate::{bench, corpus, floors, prerequisites, shell};
 
 /// Every test; `rest` goes to the test runner.
 pub fn test(rest: &[&str]) -> Result<()> {
@@ -16,6 +16,7 @@ pub fn test(rest: &[&str]) -> Result<()> {
     shell::run(shell::cargo().args(["test", "--locked", "--workspace", "--doc", "--quiet"]))?;
     if rest.is_empty() {
         corpus::fast()?;
+        bench::carryover::fast()?;
     }
     // Last, so that the closing line is the tests' summary.
     shell::step("tests");

@@ -23,6 +23,8 @@ const HELP: &str = "\
 cargo xtask demo [--no-serve] [--json]   the main job on real incidents, then the console
 cargo xtask test                         every test
 cargo xtask ci                           formatting, lints, floors, tests, documents, licences
+cargo xtask bench carryover [--json] [-n MUTANTS] [--only PROGRAM,PROGRAM] [--seed S]
+                                         mutants: are carried runs what replays show?
 cargo xtask bench verify [--json]        time-to-verify in the three modes
 cargo xtask bench witness [--json]       the runner beside native runs and bubblewrap
 cargo xtask corpus incidents [--only ID,ID] [-n N] [--json] [--fast] [--impostors] [--fetch]
@@ -43,6 +45,9 @@ fn main() -> ExitCode {
         ["test", rest @ ..] => ci::test(rest),
         ["ci"] => ci::run(),
         ["bench", "verify", ..] => bench::verify::run(has("--json")),
+        ["bench", "carryover", rest @ ..] => {
+            bench::carryover::Options::parse(rest).and_then(|options| bench::carryover::run(&options))
+        }
         ["bench", "witness", ..] => bench::witness::run(has("--json")),
         ["bench", "delta", ..] => bench::delta::run(has("--json")),
         ["corpus", "deltas", rest @ ..] => deltas::run(rest),

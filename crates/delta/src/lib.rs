@@ -7,6 +7,7 @@
 //!   only what no run can observe under the named [`Assumption`]s. The one never answers for the other.
 //! - What cannot be mapped is refused with a stable reason code, never guessed.
 
+mod anonymous;
 mod body;
 mod diff;
 mod error;

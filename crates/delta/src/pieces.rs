@@ -7,11 +7,15 @@
 //! - a panic location record of rustc (see [`is_location`]) is an object of its own;
 //! - a section whose name is a C identifier may be walked between `__start_` and `__stop_`, so it is
 //!   one piece whatever symbols it holds;
-//! - everything between those, up to the section's ends, is one anonymous piece: its inner
-//!   boundaries are unknown, so it is reached as a whole or not at all.
+//! - everything between those, up to the section's ends, is an anonymous run. Read-only runs are
+//!   divided where other constants must begin (`anonymous.rs`); others are one piece, reached as a
+//!   whole or not at all.
+
+use std::ops::Range;
 
 use assay_binary::{Image, RelocationKind, Section, SectionKind, SymbolKind};
 
+use crate::anonymous::Anchors;
 use crate::tables::Table;
 
 /// What delimits a piece.
@@ -37,6 +41,7 @@ pub(crate) struct Piece {
 /// The pieces of an image by address.
 pub(crate) struct Pieces {
     all: Vec<Piece>,
+    merges_tails: bool,
 }
 
 /// Sections that only the loader or the unwinder reads; they are compared by what they mean.
@@ -47,6 +52,9 @@ fn is_loaders_own(name: &str) -> bool {
     names.contains(&name) || prefixes.iter().any(|prefix| name.starts_with(prefix))
 }
 
+/// The section of constants that hold addresses.
+const RELOCATED_READ_ONLY: &str = ".data.rel.ro";
+
 fn is_c_identifier(name: &str) -> bool {
     !name.is_empty()
         && !name.starts_with(|c: char| c.is_ascii_digit())
@@ -55,7 +63,7 @@ fn is_c_identifier(name: &str) -> bool {
 
 impl Pieces {
     /// `points` are the addresses, sorted, that code forms or relocations point to.
-    pub fn build(image: &Image<'_>, tables: &[Table], points: &[u64]) -> Self {
+    pub fn build(image: &Image<'_>, tables: &[Table], points: &[u64], anchors: &Anchors) -> Self {
         let data =
             |s: &&Section| matches!(s.kind, SectionKind::Data | SectionKind::Zeroed) && s.size > 0 && !s.tls;
         let mut sections: Vec<&Section> = image.sections().iter().filter(data).collect();
@@ -64,9 +72,14 @@ impl Pieces {
         let cuts = cuts(image, tables, points);
         let mut all = Vec::new();
         for section in sections {
-            divide(image, section, &cuts, &mut all);
+            divide(image, section, &cuts, anchors, &mut all);
         }
-        Self { all }
+        Self { all, merges_tails: anchors.merges_tails() }
+    }
+
+    /// Whether a text may be the tail of another.
+    pub fn merges_tails(&self) -> bool {
+        self.merges_tails
     }
 
     /// The piece that holds `address`.
@@ -106,7 +119,7 @@ fn cuts(image: &Image<'_>, tables: &[Table], points: &[u64]) -> Vec<Piece> {
     cuts
 }
 
-fn divide(image: &Image<'_>, section: &Section, cuts: &[Piece], out: &mut Vec<Piece>) {
+fn divide(image: &Image<'_>, section: &Section, cuts: &[Piece], anchors: &Anchors, out: &mut Vec<Piece>) {
     let (mut at, end) = (section.address.0, section.end());
     if is_c_identifier(&section.name) {
         out.push(Piece { start: at, end, kind: PieceKind::Registry });
@@ -123,18 +136,28 @@ fn divide(image: &Image<'_>, section: &Section, cuts: &[Piece], out: &mut Vec<Pi
                 last.end = last.end.max(cut.end.min(end));
             }
             None => {
-                push_rest(image, section, at, cut.start, out);
+                push_rest(image, section, at..cut.start, anchors, out);
                 out.push(Piece { start: cut.start, end: cut.end.min(end), kind: cut.kind });
             }
         }
         at = out.last().map_or(at, |last| last.end);
     }
-    push_rest(image, section, at, end, out);
+    push_rest(image, section, at..end, anchors, out);
 }
 
-fn push_rest(image: &Image<'_>, section: &Section, start: u64, end: u64, out: &mut Vec<Piece>) {
+fn push_rest(
+    image: &Image<'_>,
+    section: &Section,
+    Range { start, end }: Range<u64>,
+    anchors: &Anchors,
+    out: &mut Vec<Piece>,
+) {
     if start >= end {
         return;
+    }
+    let read_only = !section.writable || section.name == RELOCATED_READ_ONLY;
+    if read_only && section.kind == SectionKind::Data {
+        return anchors.divide(image, start, end, out);
     }
     let every_object_is_named = matches!(section.name.as_str(), ".data" | ".bss");
     let zeros = || match image.bytes(start, (end - start) as usize) {
@@ -159,7 +182,7 @@ const MAX_COLUMN: u32 = 100_000;
 /// is what the callers ask it for. That no other constant contains one by value is an
 /// assumption of the proof (`panic_location_records_are_separate_objects`).
 fn is_location(image: &Image<'_>, address: u64) -> bool {
-    let relro = image.section_at(address).is_some_and(|section| section.name == ".data.rel.ro");
+    let relro = image.section_at(address).is_some_and(|section| section.name == RELOCATED_READ_ONLY);
     let [relocation] = image.relocations_in(address, address.saturating_add(LOCATION_BYTES)) else {
         return false;
     };

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use assay_binary::{CodeMap, Image, SectionKind, Unit, UnitKind};
 
+use crate::anonymous::{Anchor, Anchors, UNITS};
 use crate::body::{Body, Reference, reference};
 use crate::error::DeltaError;
 use crate::pieces::Pieces;
@@ -30,14 +31,18 @@ impl<'data> Program<'data> {
         let mut points: Vec<u64> = image.relocations().iter().map(|r| r.addend as u64).collect();
         points.extend(image.symbols().iter().map(|symbol| symbol.address.0));
         let mut jumps = Vec::with_capacity(map.units().len());
-        for unit in map.units() {
+        let mut anchors = Vec::new();
+        for (number, unit) in map.units().iter().enumerate() {
             let body = Body::decode(&image, unit);
             jumps.push(body.instructions().any(is_register_jump));
-            points.extend(body.instructions().filter_map(|i| match reference(i)? {
+            let user = UNITS + number as u64;
+            let named = body.instructions().filter_map(|i| match reference(i)? {
                 Reference::Address(target) | Reference::Memory(target, _) => Some(target),
                 Reference::Branch(_) => None,
-            }));
+            });
+            anchors.extend(named.map(|address| Anchor { address, user }));
         }
+        points.extend(anchors.iter().map(|anchor| anchor.address));
         points.sort_unstable();
         points.dedup();
         let unit_tables = |(unit, jumps): (&Unit, &bool)| match jumps {
@@ -46,7 +51,7 @@ impl<'data> Program<'data> {
         };
         let all_tables: Vec<Vec<Table>> = map.units().iter().zip(&jumps).map(unit_tables).collect();
         let flat: Vec<Table> = all_tables.iter().flatten().cloned().collect();
-        let pieces = Pieces::build(&image, &flat, &points);
+        let pieces = Pieces::build(&image, &flat, &points, &Anchors::new(&image, anchors));
         let by_name = names(&map);
         let table_bases = flat.iter().map(|table| table.base).collect();
         Ok(Self { image, map, pieces, tables: all_tables, table_bases, points, by_name })
@@ -61,6 +66,17 @@ impl<'data> Program<'data> {
     pub fn is_entry(&self, address: u64) -> bool {
         let unit = self.map.unit_at(address).map(|unit| &self.map.units()[unit]);
         unit.is_some_and(|unit| unit.entries.iter().any(|entry| entry.address.0 == address))
+    }
+
+    /// Whether a call of `address` calls the import of one of these names.
+    pub fn is_import(&self, address: u64, names: &[&str]) -> bool {
+        let Some(UnitKind::Stub { slot }) = self.map.unit_at(address).map(|unit| self.map.units()[unit].kind)
+        else {
+            return false;
+        };
+        let symbol = self.image.relocation_at(slot.0).map_or(0, |relocation| relocation.symbol as usize);
+        let symbol = self.image.dynamic_symbols().get(symbol);
+        symbol.is_some_and(|symbol| !symbol.defined && names.contains(&symbol.name.as_str()))
     }
 
     /// Whether `address` lies in a section of instructions.

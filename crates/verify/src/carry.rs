@@ -85,6 +85,8 @@ impl Verifier {
             Some("unknown_code")
         } else if run.generated_code {
             Some("generated_code")
+        } else if run.own_file_opened != Some(false) {
+            Some("own_file_read")
         } else if run.cut_off {
             Some("run_was_cut_off")
         } else if run.executed.is_empty() {

@@ -28,6 +28,9 @@ pub struct StoredRun {
     pub unknown_code: u64,
     /// Whether code that lies in no file was executed.
     pub generated_code: bool,
+    /// Whether the subject opened its own file, where the loader does not; none where that was not noted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_file_opened: Option<bool>,
     /// Whether the run was cut off at its processor time.
     pub cut_off: bool,
     /// Processor time in microseconds.
@@ -48,6 +51,7 @@ impl StoredRun {
     ) -> Self {
         let in_subject =
             report.functions_executed.iter().filter(|function| function.module.path == subject_path);
+        let opened = report.files_opened.iter().any(|file| file.path == subject_path);
         Self {
             witness,
             artifact,
@@ -57,12 +61,21 @@ impl StoredRun {
             executed: in_subject.map(|function| function.offset).collect(),
             unknown_code: report.unknown_code.len() as u64,
             generated_code: report.generated_code,
+            own_file_opened: Some(opened && !loaded_as_library(report, subject_path)),
             cut_off: matches!(report.ending, Ending::LimitExceeded { limit: LimitKind::CpuTime }),
             cpu_micros: report.cpu_micros,
             environment: environment_digest(report),
             milliseconds,
         }
     }
+}
+
+/// Whether the loader opens the subject itself: it does so for every mapped file but the first program,
+/// which the kernel maps.
+fn loaded_as_library(report: &RunReport, subject_path: &str) -> bool {
+    let name = subject_path.rsplit('/').next().unwrap_or_default();
+    let is_library = name.contains(".so");
+    is_library && report.modules.iter().any(|module| module.module.path == subject_path)
 }
 
 /// The digest of the environment class that a run belongs to.

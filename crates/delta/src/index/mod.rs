@@ -163,7 +163,8 @@ impl<'i> IndexedFunction<'i> {
         self.record.numbers.of(&self.index.numbers)
     }
 
-    pub(crate) fn references(&self) -> &'i [Target] {
+    /// What it refers to inside its file, in order, repetitions included.
+    pub fn references(&self) -> &'i [Target] {
         self.record.references.of(&self.index.references)
     }
 
@@ -200,7 +201,8 @@ impl<'i> IndexedObject<'i> {
         &self.record.meaning
     }
 
-    pub(crate) fn exact(&self) -> &'i [u8; 16] {
+    /// TD: its contents with pointers followed, as far as they lead to no function or other object.
+    pub fn exact(&self) -> &'i [u8; 16] {
         &self.record.exact
     }
 

@@ -6,10 +6,53 @@ use assay_binary::UnitKind;
 use iced_x86::{Code, FlowControl, Instruction, Mnemonic, OpKind, Register};
 
 use super::Reason;
-use super::contents::Use;
+use super::flow::{self, Around, Flow};
+use super::reach::Use;
 use super::simulate::Simulation;
 use crate::body::{Body, Reference, reference, without_reference};
 use crate::tables::{Table, unresolved_jump, word};
+
+/// Rust's start of every program divides the stack's size by the page's.
+const RUST_START: &str = "lang_start_internal";
+/// A number as wide as an address, in bytes.
+const WIDE: usize = 8;
+/// Imports that look at what their arguments point to, and neither keep nor compare the addresses.
+const KEEP_NO_ADDRESS: [&str; 34] = [
+    "__fprintf_chk",
+    "__printf_chk",
+    "__snprintf_chk",
+    "__sprintf_chk",
+    "abort",
+    "access",
+    "atoi",
+    "atol",
+    "fopen",
+    "fopen64",
+    "fprintf",
+    "fputs",
+    "fread",
+    "fwrite",
+    "getenv",
+    "memcmp",
+    "memcpy",
+    "memset",
+    "open",
+    "open64",
+    "perror",
+    "printf",
+    "puts",
+    "read",
+    "snprintf",
+    "sprintf",
+    "strcasecmp",
+    "strcmp",
+    "strlen",
+    "strncmp",
+    "strtod",
+    "strtol",
+    "strtoul",
+    "write",
+];
 
 /// Both sides of one unit.
 struct Pair<'p> {
@@ -19,6 +62,12 @@ struct Pair<'p> {
     tables_b: &'p [Table],
     /// The addresses from which signed 32-bit words, which may be distances, are loaded.
     distances: Distances,
+    /// Whether exceptions are caught in it.
+    catches: bool,
+    /// Whether what it divides is known to be no address.
+    divides_sizes: bool,
+    /// Where its jump tables lead.
+    targets: Vec<u64>,
 }
 
 pub(super) fn compare(simulation: &mut Simulation<'_, '_>, index_a: usize, index_b: usize) {
@@ -32,7 +81,12 @@ pub(super) fn compare(simulation: &mut Simulation<'_, '_>, index_a: usize, index
     let b = Body::decode(&program_b.image, unit_b);
     let distances = Distances::of(&a);
     let (tables_a, tables_b) = (&program_a.tables[index_a], &program_b.tables[index_b]);
-    let pair = Pair { a, b, tables_a, tables_b, distances };
+    let unwind = program_a.image.unwind();
+    let catches =
+        unit_a.ranges.iter().any(|range| unwind.fdes_in(*range).iter().any(|fde| fde.lsda.is_some()));
+    let divides_sizes = unit_a.name.contains(RUST_START);
+    let targets = tables_a.iter().flat_map(|table| table.targets.clone()).collect();
+    let pair = Pair { a, b, tables_a, tables_b, distances, catches, divides_sizes, targets };
     if let Some(address) = unresolved_jump(&pair.a, pair.tables_a) {
         return simulation.refuse(Reason::UnresolvedIndirectJump, format!("the jump at {address:#x}"));
     }
@@ -75,12 +129,19 @@ impl Pair<'_> {
             simulation.refuse(Reason::FunctionChanged, format!("the instruction at {:#x}", a.ip()));
             return false;
         }
+        // Containers that hash take a hash modulo a prime; a pointer's hash is the pointer.
+        let wide = a.op0_kind() == OpKind::Memory && a.memory_size().size() == WIDE
+            || a.op0_kind() == OpKind::Register && a.op0_register().size() == WIDE;
+        simulation.divides |= a.mnemonic() == Mnemonic::Div && wide && !self.divides_sizes;
         match (reference(a), reference(b)) {
             (None, None) => {}
             (Some(Reference::Branch(x)), Some(Reference::Branch(y))) => {
                 return self.branch(simulation, a, x, y);
             }
-            (Some(Reference::Address(x)), Some(Reference::Address(y))) => self.formed(simulation, x, y),
+            (Some(Reference::Address(x)), Some(Reference::Address(y))) => {
+                let how = self.how(simulation, a);
+                self.formed(simulation, (x, y), how);
+            }
             (Some(Reference::Memory(x, size)), Some(Reference::Memory(y, _))) => {
                 if simulation.a.is_code(x) || simulation.b.is_code(y) {
                     simulation.refuse(Reason::CodeReadAsData, format!("at {:#x}", a.ip()));
@@ -114,7 +175,18 @@ impl Pair<'_> {
         true
     }
 
-    fn formed(&self, simulation: &mut Simulation<'_, '_>, x: u64, y: u64) {
+    fn how(&self, simulation: &Simulation<'_, '_>, formed: &Instruction) -> Use {
+        let shows = &|callee: u64| simulation.a.is_import(callee, &KEEP_NO_ADDRESS);
+        let around = Around { shows, catches: self.catches, targets: &self.targets };
+        match flow::of(&self.a, formed, &around) {
+            Flow::Shown => Use::Shown,
+            Flow::Kept => Use::Passed,
+            Flow::Base => Use::Base,
+            Flow::Unknown => Use::Formed,
+        }
+    }
+
+    fn formed(&self, simulation: &mut Simulation<'_, '_>, (x, y): (u64, u64), how: Use) {
         match (simulation.a.is_code(x), simulation.b.is_code(y)) {
             (true, true) => return simulation.code_reference(x, y, true),
             (false, false) => {}
@@ -127,7 +199,7 @@ impl Pair<'_> {
         match (table(self.tables_a, x), table(self.tables_b, y)) {
             (Some(i), Some(j)) => self.jump_tables(simulation, &self.tables_a[i], &self.tables_b[j]),
             (None, None) => {
-                simulation.data_reference(x, y, Use::Formed);
+                simulation.data_reference(x, y, how);
                 if self.distances.contains(x) {
                     simulation.relative_table(x, y);
                 }

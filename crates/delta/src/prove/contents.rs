@@ -1,202 +1,50 @@
-//! Reached memory: where an address leads, and whether what is there is the same.
+//! Reached memory: whether what is there is the same.
 
-use assay_binary::{DynamicSymbol, Image, Relocation, RelocationKind, Section};
+use assay_binary::{DynamicSymbol, Image, Relocation, RelocationKind};
 
 use super::Reason;
-use super::simulate::{Simulation, Task};
-use crate::limits::{MAX_RELATIVE_ENTRIES, REACH_BYTES};
-use crate::pieces::{Piece, PieceKind};
+use super::reach::{SLOT, Use};
+use super::simulate::Simulation;
 use crate::tables::word;
 
-const SLOT: u64 = 8;
-/// `__tls_get_addr` is given two slots: module and offset.
-const TLS_PAIR: u64 = 16;
+/// Imports that tell a program how its own image is laid out. `dlsym` is not among them: exports
+/// correspond one to one, so what it finds corresponds; nor is what unwinding calls, since frame
+/// descriptions and exception tables of executed functions are equal.
+const TELLS_OF_IMAGE: [&str; 13] = [
+    "_Unwind_Backtrace",
+    "_Unwind_FindEnclosingFunction",
+    "_dl_find_object",
+    "backtrace",
+    "backtrace_symbols",
+    "backtrace_symbols_fd",
+    "dl_iterate_phdr",
+    "dladdr",
+    "dladdr1",
+    "dlinfo",
+    "_r_debug",
+    "unw_backtrace",
+    "_ULx86_64_step",
+];
 
-/// Why an address was found.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Use {
-    /// Code forms it: it may be a biased base.
-    Formed,
-    /// A slot holds it: it is of its object or its end.
-    Stored,
-}
+/// Imports that read `/proc/self/maps`, which lists the segments of the image.
+const READS_MAPS: [&str; 1] = ["pthread_getattr_np"];
+/// A text of that path; a program that reaches one is taken to read it.
+const OWN_PROCESS: &[u8] = b"/proc/self/";
 
-impl Simulation<'_, '_> {
-    /// The slot of a stub or of the GOT.
-    pub fn slot(&mut self, a: u64, b: u64) {
-        self.access(a, b, SLOT);
-    }
-
-    /// Exactly `size` bytes are read or written.
-    pub fn access(&mut self, a: u64, b: u64, size: u64) {
-        let (Some(section_a), Some(section_b)) = (self.a.image.section_at(a), self.b.image.section_at(b))
-        else {
-            return self.refuse(Reason::UnresolvedReference, format!("no memory at {a:#x} or {b:#x}"));
+/// Compares a relative lookup table: 32-bit distances from its own start, each to a constant.
+pub(super) fn compare_distances(simulation: &mut Simulation<'_, '_>, a: u64, b: u64, length: u64) {
+    simulation.at(format!("the relative table at {a:#x}"));
+    for at in (0..length).step_by(4) {
+        let words = (word(&simulation.a.image, a + at), word(&simulation.b.image, b + at));
+        let (Some(x), Some(y)) = words else {
+            return simulation.refuse(Reason::DataDiffers, "it is cut off");
         };
-        if !alike(section_a, section_b) || !self.protected_alike(a, b) {
-            return self.refuse(
-                Reason::DataDiffers,
-                format!("{a:#x} is in {}, {b:#x} in {}", section_a.name, section_b.name),
-            );
+        let targets = (a.wrapping_add_signed(x), b.wrapping_add_signed(y));
+        if simulation.a.pieces.at(targets.0).is_none() {
+            return simulation.refuse(Reason::UnmodelledData, "a distance leads to no constant");
         }
-        // A slot that is read in part is compared as a whole.
-        let touched = self.a.image.relocations_in(a.saturating_sub(SLOT - 1), a.saturating_add(size));
-        let start = touched.first().map_or(a, |relocation| relocation.address.0.min(a));
-        let end = touched.last().map_or(a + size, |relocation| (relocation.address.0 + SLOT).max(a + size));
-        let Some(start_b) = b.checked_sub(a - start) else {
-            return self.refuse(Reason::DataDiffers, format!("{b:#x} is not like {a:#x}"));
-        };
-        if self.memory.add(start, start_b, end - start) {
-            self.push(Task::Contents(start, start_b, end - start));
-        }
+        simulation.data_reference(targets.0, targets.1, Use::Stored);
     }
-
-    /// The same may be done with both: by their segments, and after relocation.
-    fn protected_alike(&self, a: u64, b: u64) -> bool {
-        let protection = |image: &Image<'_>, address: u64| {
-            let relro = image.loader().relro.as_ref();
-            let sealed =
-                relro.is_some_and(|r| (r.address.0..r.address.0.saturating_add(r.size)).contains(&address));
-            (image.segment_at(address).map(|segment| segment.flags), sealed)
-        };
-        protection(&self.a.image, a) == protection(&self.b.image, b)
-    }
-
-    /// An address of data is formed or stored.
-    pub fn data_reference(&mut self, a: u64, b: u64, how: Use) {
-        if self.is_clone_table_end(a, b) {
-            return;
-        }
-        let pieces = (self.a.pieces.at(a).copied(), self.b.pieces.at(b).copied());
-        let (Some(piece_a), Some(piece_b)) = pieces else { return self.outside_pieces(a, b) };
-        if piece_a.kind == PieceKind::Location && piece_a.start == a && piece_b.kind == PieceKind::Location {
-            // The record itself, and not the end of what stands before it: the piece assumption.
-            self.piece(&piece_a, &piece_b, a, b);
-            return;
-        }
-        if !self.piece(&piece_a, &piece_b, a, b) {
-            return;
-        }
-        self.neighbours(a, b, &piece_a, how);
-    }
-
-    /// The crtstuff functions `(de)register_tm_clones` form the end of an empty section and compare
-    /// it with itself; they read nothing there.
-    fn is_clone_table_end(&self, a: u64, b: u64) -> bool {
-        let named = |image: &Image<'_>, address| has_label(image, address, |name| name == "__TMC_END__");
-        let is_own = |place: &str| {
-            place.starts_with("deregister_tm_clones") || place.starts_with("register_tm_clones")
-        };
-        is_own(self.place()) && named(&self.a.image, a) && named(&self.b.image, b)
-    }
-
-    fn outside_pieces(&mut self, a: u64, b: u64) {
-        let is_stop =
-            |image: &Image<'_>, address| has_label(image, address, |name| name.starts_with("__stop_"));
-        let ends =
-            (self.a.pieces.at(a.wrapping_sub(1)).copied(), self.b.pieces.at(b.wrapping_sub(1)).copied());
-        if let (Some(end_a), Some(end_b)) = ends
-            && is_stop(&self.a.image, a)
-            && is_stop(&self.b.image, b)
-        {
-            // The end of a registry: what the next section holds is not meant.
-            self.piece(&end_a, &end_b, a - 1, b - 1);
-            return;
-        }
-        let is_tls = |r: Option<&Relocation>| r.is_some_and(|r| r.kind == RelocationKind::DtpMod64);
-        if is_tls(self.a.image.relocation_at(a)) && is_tls(self.b.image.relocation_at(b)) {
-            return self.access(a, b, TLS_PAIR);
-        }
-        let section = self.a.image.section_at(a).map_or("no section", |section| section.name.as_str());
-        let detail = format!("an address in {section} ({a:#x}) is taken");
-        self.refuse(Reason::UnmodelledData, detail);
-    }
-
-    /// Makes two pieces correspond whole, `a` to `b` within them.
-    fn piece(&mut self, piece_a: &Piece, piece_b: &Piece, a: u64, b: u64) -> bool {
-        let sections = (self.a.image.section_at(a), self.b.image.section_at(b));
-        let alike = matches!(sections, (Some(x), Some(y)) if alike(x, y)) && self.protected_alike(a, b);
-        let same_shape = piece_a.kind == piece_b.kind
-            && a - piece_a.start == b - piece_b.start
-            && piece_a.end - piece_a.start == piece_b.end - piece_b.start;
-        if !alike || !same_shape {
-            let detail = format!(
-                "{a:#x} in {:?} {:#x}..{:#x} is not like {b:#x} in {:?} {:#x}..{:#x}",
-                piece_a.kind, piece_a.start, piece_a.end, piece_b.kind, piece_b.start, piece_b.end
-            );
-            self.refuse(Reason::DataDiffers, detail);
-            return false;
-        }
-        if piece_a.kind == PieceKind::Table {
-            self.refuse(Reason::UnmodelledData, format!("{a:#x} is a jump table of another function"));
-            return false;
-        }
-        self.taken.insert((piece_a.start, piece_b.start));
-        if self.memory.add(piece_a.start, piece_b.start, piece_a.end - piece_a.start) {
-            self.push(Task::Contents(piece_a.start, piece_b.start, piece_a.end - piece_a.start));
-        }
-        true
-    }
-
-    /// What `a` may belong to besides the piece it lies in.
-    fn neighbours(&mut self, a: u64, b: u64, piece: &Piece, how: Use) {
-        let mut found: Vec<Piece> = Vec::new();
-        if a == piece.start {
-            found.extend(a.checked_sub(1).and_then(|before| self.a.pieces.at(before)));
-        }
-        if how == Use::Formed {
-            found.extend(self.a.pieces.starting_after(a, REACH_BYTES));
-        }
-        for neighbour in found {
-            if matches!(neighbour.kind, PieceKind::Table | PieceKind::Padding) {
-                continue;
-            }
-            let at_b = neighbour.start.wrapping_sub(a).wrapping_add(b);
-            match self.b.pieces.at(at_b).copied() {
-                Some(other) => drop(self.piece(&neighbour, &other, neighbour.start, at_b)),
-                None => self
-                    .refuse(Reason::DataDiffers, format!("what stands beside {a:#x} is not beside {b:#x}")),
-            }
-        }
-    }
-
-    /// `a` may be a table of 32-bit distances from its own start to constants (LLVM's relative lookup
-    /// tables): each word of its piece is followed as far as the words lead to data. LLVM builds such
-    /// tables of constants only, so a word that leads to code ends a table; a first word that leads to
-    /// a function's entry is refused rather than explained.
-    pub fn relative_table(&mut self, a: u64, b: u64) {
-        let Some(own) = self.a.pieces.at(a).copied().filter(|_| a.is_multiple_of(4)) else { return };
-        for at in (0..own.end - a).step_by(4).take(MAX_RELATIVE_ENTRIES) {
-            let words = (word(&self.a.image, a + at), word(&self.b.image, b.wrapping_add(at)));
-            let (Some(x), Some(y)) = words else { return };
-            let target = a.wrapping_add_signed(x);
-            match self.a.pieces.at(target).copied() {
-                Some(piece) if piece == own => {}
-                Some(piece) if piece.kind == PieceKind::Table => return,
-                Some(_) => self.data_reference(target, b.wrapping_add_signed(y), Use::Formed),
-                None if at == 0 && self.a.is_entry(target) => {
-                    let detail = format!("{a:#x} may be a table of distances to functions");
-                    return self.refuse(Reason::UnresolvedIndirectJump, detail);
-                }
-                None => return,
-            }
-        }
-    }
-}
-
-/// Whether a symbol of such a name stands at `address`.
-fn has_label(image: &Image<'_>, address: u64, is_such: impl Fn(&str) -> bool) -> bool {
-    let symbols = image.symbols();
-    let from = symbols.partition_point(|symbol| symbol.address.0 < address);
-    symbols[from..]
-        .iter()
-        .take_while(|symbol| symbol.address.0 == address)
-        .any(|symbol| is_such(&symbol.name))
-}
-
-/// Two sections of one name and one nature.
-fn alike(a: &Section, b: &Section) -> bool {
-    a.name == b.name && a.kind == b.kind && a.writable == b.writable
 }
 
 /// Compares memory: bytes between slots, and slots by what the loader puts there.
@@ -231,6 +79,8 @@ pub(super) fn compare(simulation: &mut Simulation<'_, '_>, a: u64, b: u64, lengt
             at = at.max(place + SLOT);
             continue;
         }
+        let text = simulation.a.image.bytes(a + at, (place - at) as usize).unwrap_or_default();
+        simulation.maps_read |= text.windows(OWN_PROCESS.len()).any(|window| window == OWN_PROCESS);
         if let Some(offset) = first_difference(simulation, a + at, b + at, place - at) {
             return simulation.refuse(Reason::DataDiffers, format!("the byte at {:#x}", a + at + offset));
         }
@@ -260,6 +110,9 @@ fn compare_slot(simulation: &mut Simulation<'_, '_>, a: &Relocation, b: &Relocat
     let symbol_a = programs_a.image.dynamic_symbols().get(a.symbol as usize).filter(|_| a.symbol != 0);
     let symbol_b = programs_b.image.dynamic_symbols().get(b.symbol as usize).filter(|_| b.symbol != 0);
     match (a.kind, symbol_a, symbol_b) {
+        (RelocationKind::Relative, ..) if is_virtual(&programs_a.image, a) => {
+            simulation.code_reference(a.addend as u64, b.addend as u64, false);
+        }
         (RelocationKind::Relative, ..) => simulation.stored_address(a.addend as u64, b.addend as u64),
         (RelocationKind::Irelative, ..) => simulation.code_reference(a.addend as u64, b.addend as u64, true),
         (RelocationKind::Other(kind), ..) => {
@@ -272,6 +125,13 @@ fn compare_slot(simulation: &mut Simulation<'_, '_>, a: &Relocation, b: &Relocat
         (_, None, None) if a.addend == b.addend => {}
         _ => simulation.refuse(Reason::ReferenceDiffers, format!("the slot at {}", a.address)),
     }
+}
+
+/// Whether the slot is one for a virtual function: what it holds is called and never looked at.
+fn is_virtual(image: &Image<'_>, slot: &Relocation) -> bool {
+    let code =
+        image.section_at(slot.addend as u64).is_some_and(|s| s.kind == assay_binary::SectionKind::Code);
+    code && image.symbol_at(slot.address).is_some_and(|(name, _)| name.starts_with("_ZTV"))
 }
 
 fn compare_symbols(
@@ -288,6 +148,10 @@ fn compare_symbols(
         let detail = format!("the slot at {} is `{}` and was `{}`", a.address, y.name, x.name);
         return simulation.refuse(Reason::ReferenceDiffers, detail);
     }
+    if !x.defined && TELLS_OF_IMAGE.contains(&x.name.as_str()) && !simulation.one_file {
+        return simulation.refuse(Reason::OwnImageMayBeObserved, format!("`{}` is called", x.name));
+    }
+    simulation.maps_read |= !x.defined && READS_MAPS.contains(&x.name.as_str());
     let is_address =
         matches!(a.kind, RelocationKind::Absolute64 | RelocationKind::GlobDat | RelocationKind::JumpSlot);
     if x.defined && is_address {

@@ -1,8 +1,10 @@
 //! What the loader and other modules see of the two files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use assay_binary::{Address, DynamicSymbol, Image, RelocationKind, SectionKind, SymbolKind, Tls};
+use assay_binary::{
+    Address, DynamicSymbol, Image, RelocationKind, SectionKind, SymbolBinding, SymbolKind, Tls,
+};
 
 use super::Reason;
 use super::simulate::{Simulation, Task};
@@ -30,6 +32,9 @@ pub(super) fn preconditions(simulation: &mut Simulation<'_, '_>) {
         if !image.unwind().is_complete() {
             simulation.refuse(Reason::UnwindDiffers, "its unwind table cannot be read");
         }
+        if let Some(problem) = super::names::problem(image) {
+            simulation.refuse(Reason::ExportsDiffer, problem);
+        }
         let relocations = image.relocations();
         if relocations.iter().any(|r| program.is_code(r.address.0) || program.is_code(r.address.0 + SLOT - 1))
         {
@@ -38,10 +43,23 @@ pub(super) fn preconditions(simulation: &mut Simulation<'_, '_>) {
         if relocations.windows(2).any(|pair| pair[0].address.0 + SLOT > pair[1].address.0) {
             simulation.refuse(Reason::RelocationsOverlap, "two relocations share a slot");
         }
+        if let Some(bad) = relocations.iter().find(|r| !is_writable(image, r.address.0)) {
+            simulation
+                .refuse(Reason::RelocationsOverlap, format!("the slot at {} cannot be written", bad.address));
+        }
         if let Some(section) = executable_data(program) {
             simulation.refuse(Reason::ExecutableData, format!("`{section}` can be executed"));
         }
     }
+}
+
+/// Whether a whole slot lies in memory that the loader may write to.
+fn is_writable(image: &Image<'_>, slot: u64) -> bool {
+    const WRITABLE: u32 = 2;
+    image.segments().iter().any(|segment| {
+        let end = segment.address.0.saturating_add(segment.memory_size);
+        segment.flags & WRITABLE != 0 && segment.address.0 <= slot && slot.saturating_add(SLOT) <= end
+    })
 }
 
 fn executable_data(program: &Program<'_>) -> Option<String> {
@@ -98,27 +116,42 @@ fn pages(address: u64, size: u64) -> u64 {
     (address.saturating_add(size).div_ceil(PAGE)).saturating_sub(address / PAGE)
 }
 
+/// Flags, alignment, and where it asks for it the pages in memory and in the file.
+type Shape = (u32, u64, Option<[u64; 4]>);
+
+fn shape(image: &Image<'_>, with_pages: bool) -> Vec<Shape> {
+    let first = image.segments().first().map_or(0, |segment| segment.address.0 / PAGE);
+    let segments = image.segments().iter().map(|segment| {
+        let (start, length) = (segment.file.start as u64, segment.file.len() as u64);
+        let memory = pages(segment.address.0, segment.memory_size);
+        let all = [segment.address.0 / PAGE - first, memory, start / PAGE, pages(start, length)];
+        (segment.flags, segment.align, with_pages.then_some(all))
+    });
+    segments.collect()
+}
+
 /// The kernel maps an executable before its first system call, so only what the loader does after
 /// that shows: RELRO. A library is mapped by system calls, which show every segment.
 fn segments(simulation: &mut Simulation<'_, '_>) {
     simulation.at("the segments");
-    let relro = |image: &Image<'_>| image.loader().relro.as_ref().map(|r| pages(r.address.0, r.size));
-    let is_library = |image: &Image<'_>| image.loader().interpreter.is_none();
-    let shape = |image: &Image<'_>| {
-        let library = is_library(image);
-        let first = image.segments().first().map_or(0, |segment| segment.address.0 / PAGE);
-        let segments = image.segments().iter().map(|segment| {
-            let place = (segment.address.0 / PAGE - first, pages(segment.address.0, segment.memory_size));
-            let file = (
-                segment.file.start as u64 / PAGE,
-                pages(segment.file.start as u64, segment.file.len() as u64),
-            );
-            (segment.flags, segment.align, library.then_some((place, file)))
-        });
-        (library, relro(image), segments.collect::<Vec<_>>())
+    // `_dl_protect_relro` rounds both ends down.
+    let sealed =
+        |address: u64, size: u64| (address.saturating_add(size) / PAGE).saturating_sub(address / PAGE);
+    let all = |image: &Image<'_>| {
+        let library = image.loader().interpreter.is_none();
+        let relro = image.loader().relro.as_ref().map(|r| sealed(r.address.0, r.size));
+        (library, relro, shape(image, library))
     };
-    if shape(&simulation.a.image) != shape(&simulation.b.image) {
+    if all(&simulation.a.image) != all(&simulation.b.image) {
         simulation.refuse(Reason::SegmentsDiffer, "the loader would map or protect other pages");
+    }
+}
+
+/// A run that may list the segments sees all of them.
+pub(super) fn listed_segments(simulation: &mut Simulation<'_, '_>) {
+    simulation.at("the segments");
+    if simulation.maps_read && shape(&simulation.a.image, true) != shape(&simulation.b.image, true) {
+        simulation.refuse(Reason::SegmentsDiffer, "the run may read /proc/self/maps, which lists them");
     }
 }
 
@@ -141,8 +174,12 @@ fn thread_locals(simulation: &mut Simulation<'_, '_>) {
 fn imports_and_exports(simulation: &mut Simulation<'_, '_>) {
     simulation.at("the dynamic symbols");
     let (program_a, program_b) = (simulation.a, simulation.b);
-    if program_a.image.imports() != program_b.image.imports() {
+    let versions = |program: &Program<'_>| super::names::version_counts(&program.image);
+    if program_a.image.imports() != program_b.image.imports() || versions(program_a) != versions(program_b) {
         simulation.refuse(Reason::ImportsDiffer, "the imported names or versions differ");
+    }
+    if undefined(&program_a.image) != undefined(&program_b.image) {
+        simulation.refuse(Reason::ImportsDiffer, "an imported name is bound or seen otherwise");
     }
     let (exports_a, exports_b) = (exports(&program_a.image), exports(&program_b.image));
     if exports_a.keys().ne(exports_b.keys()) {
@@ -167,7 +204,15 @@ fn imports_and_exports(simulation: &mut Simulation<'_, '_>) {
     }
 }
 
-type ExportKey = (String, Option<String>, SymbolKind, assay_binary::SymbolBinding, u8);
+/// How each undefined name is bound and seen: a hidden one is bound to the file itself.
+fn undefined<'i>(
+    image: &'i Image<'_>,
+) -> BTreeSet<(&'i str, Option<&'i str>, SymbolKind, SymbolBinding, u8)> {
+    let undefined = image.dynamic_symbols().iter().filter(|symbol| !symbol.defined);
+    undefined.map(|s| (s.name.as_str(), s.version.as_deref(), s.kind, s.binding, s.other)).collect()
+}
+
+type ExportKey = (String, Option<String>, SymbolKind, SymbolBinding, u8);
 
 /// The defined dynamic symbols.
 fn exports<'i>(image: &'i Image<'_>) -> BTreeMap<ExportKey, &'i DynamicSymbol> {

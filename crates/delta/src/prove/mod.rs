@@ -18,13 +18,17 @@
 //! A memory operand reaches exactly its own size. An address that is formed reaches the whole piece
 //! (`pieces.rs`) it lies in, the one it may be the end of, and every piece that starts within
 //! [`REACH_BYTES`](crate::limits::REACH_BYTES) after it, because loops are given bases before their
-//! object. Nothing else bounds an anonymous object soundly: reference points may lie inside one, so
-//! they do not divide it.
+//! object. An address that is passed on whole, as the argument of a call or as a result, is a pointer of
+//! the language and no biased base: it reaches its own piece only. Unnamed constants are divided by
+//! who uses them (`anonymous.rs`).
 
 mod code;
 mod contents;
+mod flow;
 mod loader;
 mod memory;
+mod names;
+mod reach;
 mod simulate;
 mod unwind;
 
@@ -112,6 +116,10 @@ pub enum Reason {
     SegmentsDiffer,
     /// Things whose address is taken stand in another order.
     OrderMayBeObserved,
+    /// Things whose address is taken stand elsewhere, and executed code may hash addresses.
+    AddressesMayBeHashed,
+    /// Executed code calls what tells a program about its own image.
+    OwnImageMayBeObserved,
     /// The check would take longer than its bound.
     TooComplex,
 }
@@ -169,6 +177,10 @@ pub enum Assumption {
     AddressesAreNearTheirObject,
     /// rustc's panic location records are objects of their own.
     PanicLocationRecordsAreSeparateObjects,
+    /// In a run of unnamed constants another one begins at an address that nobody refers to who refers
+    /// to anything before it in the run, and after a text with its zero where another text is referred
+    /// to.
+    AnonymousConstantsEndWhereOthersBegin,
     /// A distance between two objects is stored only in jump tables and 32-bit lookup tables that
     /// the reading function forms the address of.
     DistancesOnlyInTables,
@@ -176,7 +188,7 @@ pub enum Assumption {
     FinalCallsDoNotReturn,
 }
 
-const ASSUMPTIONS: [Assumption; 10] = [
+const ASSUMPTIONS: [Assumption; 11] = [
     Assumption::NoUndefinedBehaviour,
     Assumption::AddressesNotObserved,
     Assumption::OrderNotObserved,
@@ -185,6 +197,7 @@ const ASSUMPTIONS: [Assumption; 10] = [
     Assumption::SymbolSizesAreTrue,
     Assumption::AddressesAreNearTheirObject,
     Assumption::PanicLocationRecordsAreSeparateObjects,
+    Assumption::AnonymousConstantsEndWhereOthersBegin,
     Assumption::DistancesOnlyInTables,
     Assumption::FinalCallsDoNotReturn,
 ];
@@ -277,7 +290,7 @@ pub fn prove(a: &[u8], b: &[u8], executed: Executed<'_>) -> Result<DeltaProof, V
         })
     };
     let (program_a, program_b) = (read(a, "baseline")?, read(b, "candidate")?);
-    let mapping = simulate::run(&program_a, &program_b, executed)?;
+    let mapping = simulate::run(&program_a, &program_b, a == b, executed)?;
     let artifact = |bytes, program: &Program<'_>| Artifact {
         sha256: Sha256::of(bytes),
         debug_id: program.image.debug_id().cloned(),

@@ -22,11 +22,19 @@ pub(super) enum Task {
     Body(usize, usize),
     /// `length` bytes of memory at the two addresses.
     Contents(u64, u64, u64),
+    /// Likewise, of 32-bit distances from the start to constants.
+    Distances(u64, u64, u64),
 }
 
 pub(super) struct Simulation<'p, 'data> {
     pub a: &'p Program<'data>,
     pub b: &'p Program<'data>,
+    /// Both are the same file, so that its image may be observed.
+    pub one_file: bool,
+    /// The run may list the segments of its image.
+    pub maps_read: bool,
+    /// Executed code divides 64-bit numbers, and so may hash addresses.
+    pub divides: bool,
     pub executed: BTreeSet<usize>,
     pub units: BTreeMap<usize, usize>,
     units_back: BTreeMap<usize, usize>,
@@ -40,10 +48,18 @@ pub(super) struct Simulation<'p, 'data> {
     place: String,
 }
 
-pub(super) fn run(a: &Program<'_>, b: &Program<'_>, executed: Executed<'_>) -> Result<Mapping, Vec<Refusal>> {
+pub(super) fn run(
+    a: &Program<'_>,
+    b: &Program<'_>,
+    one_file: bool,
+    executed: Executed<'_>,
+) -> Result<Mapping, Vec<Refusal>> {
     let mut simulation = Simulation {
         a,
         b,
+        one_file,
+        maps_read: false,
+        divides: false,
         executed: BTreeSet::new(),
         units: BTreeMap::new(),
         units_back: BTreeMap::new(),
@@ -140,6 +156,7 @@ impl Simulation<'_, '_> {
             match task {
                 Task::Body(a, b) => super::code::compare(self, a, b),
                 Task::Contents(a, b, length) => super::contents::compare(self, a, b, length),
+                Task::Distances(a, b, length) => super::contents::compare_distances(self, a, b, length),
             }
         }
     }
@@ -246,6 +263,7 @@ impl Simulation<'_, '_> {
             self.at(self.a.map.units()[unit].name.clone());
             self.refuse(Reason::ExecutedFunctionMissing, "no counterpart was found");
         }
+        super::loader::listed_segments(&mut self);
         self.at("the whole mapping");
         self.check_order();
         let data = match self.memory.merged() {
@@ -265,6 +283,11 @@ impl Simulation<'_, '_> {
     /// Addresses that are kept may be compared, so their order must be the same.
     fn check_order(&mut self) {
         let taken: Vec<(u64, u64)> = self.taken.iter().copied().collect();
+        if let Some((a, b)) = taken.iter().find(|(a, b)| self.divides && a != b) {
+            let detail =
+                format!("{a:#x} is {b:#x}, and executed code divides 64-bit numbers as a hash table does");
+            self.refuse(Reason::AddressesMayBeHashed, detail);
+        }
         if let Some(pair) = taken.windows(2).find(|pair| pair[0].1 > pair[1].1) {
             let name = |address| {
                 self.a.image.symbol_at(assay_binary::Address(address)).map_or("?", |(name, _)| name)

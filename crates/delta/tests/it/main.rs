@@ -5,5 +5,6 @@ mod build;
 mod carry;
 mod differences;
 mod hostile;
+mod observed;
 mod patches;
 mod without_names;

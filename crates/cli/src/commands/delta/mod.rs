@@ -69,7 +69,8 @@ fn index(kept: &Kept, files: &[std::path::PathBuf], output: &Output) -> Result<E
             rows.push(index_row(kept, file, &read_input(file, MAX_BINARY)?)?);
         } else {
             for found in inside::binaries(file)? {
-                let path = if file.is_dir() { file.join(&found.path) } else { file.with_file_name(&found.path) };
+                let path =
+                    if file.is_dir() { file.join(&found.path) } else { file.with_file_name(&found.path) };
                 match index_row(kept, &path, &found.bytes) {
                     Ok(row) => rows.push(row),
                     Err(error) => output.warn(&error.message),
