@@ -173,12 +173,25 @@ where
     read_programs(header, endian, data, &mut file)?;
     match header.sections(endian, data) {
         Ok(sections) => read_sections(&sections, endian, data, &mut file)?,
+        Err(_) if is_cut(&file) => {
+            return Err(BinaryError::malformed(
+                "ELF file",
+                "it ends before its segments and section headers do",
+            ));
+        }
         Err(error) => file.warnings.push(format!("section headers: {error}")),
     }
     if file.dynamic_symbols.is_empty() {
         dynamic_symbols_without_sections(&mut file);
     }
     Ok(file)
+}
+
+/// Whether a loaded segment reaches past the end of the file, as in a download that was cut short.
+fn is_cut(file: &RawFile<'_>) -> bool {
+    let length = file.bytes.data.len() as u64;
+    let mut loaded = file.programs.iter().filter(|program| program.kind == elf::PT_LOAD.0);
+    loaded.any(|program| program.offset.saturating_add(program.file_size) > length)
 }
 
 fn read_programs<'data, Elf>(
