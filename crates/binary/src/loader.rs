@@ -58,6 +58,8 @@ pub struct Loader {
     pub legacy_flags: Vec<u64>,
     /// Tags that this reader does not know by meaning, in order.
     pub unknown_tags: Vec<(u64, u64)>,
+    /// `DT_PLTGOT`: where the loader puts what lazy binding needs.
+    pub plt_got: Option<Address>,
     /// `DT_INIT`.
     pub init: Option<Address>,
     /// `DT_FINI`.

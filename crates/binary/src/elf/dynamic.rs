@@ -114,6 +114,11 @@ fn take_entry(
         16 | 22 | 24 => loader.legacy_flags.push(tag),
         17 | 18 => return Err(BinaryError::malformed("dynamic table", "REL relocations on x86-64")),
         20 if value != 7 => return Err(BinaryError::malformed("dynamic table", "DT_PLTREL is not RELA")),
+        3 => loader.plt_got = Some(Address(value)),
+        9 | 11 if value != 24 => {
+            return Err(BinaryError::malformed("dynamic table", "an entry size is not 24"));
+        }
+        37 if value != 8 => return Err(BinaryError::malformed("dynamic table", "DT_RELRENT is not 8")),
         23 => tables.jmprel.0 = value,
         25 => tables.init.0 = value,
         26 => tables.fini.0 = value,
@@ -127,9 +132,9 @@ fn take_entry(
         0x6fff_fff9 => tables.relative = value,
         0x6fff_fff0 => tables.versions = Some(value),
         0x6fff_fffb => loader.flags_1 = value,
-        // DT_HASH, PLTGOT, RELAENT, SYMENT, PLTREL, DEBUG, RELRENT, GNU_HASH, VERDEF(NUM),
+        // DT_HASH, RELAENT, SYMENT, PLTREL, DEBUG, RELRENT, GNU_HASH, VERDEF(NUM),
         // VERNEED(NUM): places and sizes of what is compared by its contents.
-        3 | 4 | 9 | 11 | 20 | 21 | 37 | 0x6fff_fef5 | 0x6fff_fffc..=0x6fff_ffff => {}
+        4 | 9 | 11 | 20 | 21 | 37 | 0x6fff_fef5 | 0x6fff_fffc..=0x6fff_ffff => {}
         _ => loader.unknown_tags.push((tag, value)),
     }
     Ok(())

@@ -86,6 +86,18 @@ pub(super) fn compare(simulation: &mut Simulation<'_, '_>) {
     resolvers(simulation);
 }
 
+/// The section at whose start `DT_PLTGOT` points: the loader writes the second and third slot from there.
+/// None where there is no such tag; none within where it points elsewhere.
+fn stub_table<'i>(image: &'i Image<'_>) -> Option<Option<&'i str>> {
+    let address = image.loader().plt_got?.0;
+    let section = image.sections().iter().find(|section| {
+        section.kind != SectionKind::NotLoaded
+            && section.address.0 == address
+            && section.name.starts_with(".got")
+    });
+    Some(section.filter(|section| section.size >= 3 * SLOT).map(|section| section.name.as_str()))
+}
+
 fn flags(simulation: &mut Simulation<'_, '_>) {
     simulation.at("the dynamic table");
     let (a, b) = (simulation.a.image.loader(), simulation.b.image.loader());
@@ -106,6 +118,11 @@ fn flags(simulation: &mut Simulation<'_, '_>) {
             l.properties.clone(),
         )
     };
+    let stubs = [&simulation.a.image, &simulation.b.image].map(stub_table);
+    if stubs[0] != stubs[1] || stubs.contains(&Some(None)) {
+        simulation
+            .refuse(Reason::FlagsDiffer, "the table that the loader fills for linkage stubs lies elsewhere");
+    }
     if flags(a) != flags(b) {
         simulation.refuse(Reason::FlagsDiffer, "loader flags, stack flags or processor properties");
     }

@@ -254,3 +254,19 @@ fn addresses_that_may_be_hashed() {
     let (Some(a), Some(b)) = (built("0x8000", "& 8"), built("0x8100", "& 8")) else { return };
     carries(&a, &b, &["unrelated"]);
 }
+
+/// The loader writes through `DT_PLTGOT`; a run with it damaged ends in a signal before `main`.
+#[test]
+fn the_table_of_linkage_stubs_lies_where_it_lay() {
+    let source = "#include <stdio.h>\nint main(void) { puts(\"x\"); return 0; }";
+    let Some(a) = build("cc", &[("t.c", source)], &["-O2", "-Wl,-z,lazy"]) else { return };
+    let image = Image::parse(&a).unwrap();
+    let address = image.loader().plt_got.expect("lazy binding has one").0;
+    let entry = [3u64.to_le_bytes(), address.to_le_bytes()].concat();
+    let at = a.windows(16).position(|window| window == entry).expect("the tag stands in the file");
+    let mut b = a.clone();
+    b[at + 14] ^= 0x48;
+    assert!(prove(&a, &a, Executed::All).is_ok());
+    let refusals = prove(&a, &b, Executed::All).unwrap_err();
+    assert!(refusals.iter().any(|refusal| refusal.reason == Reason::FlagsDiffer), "{refusals:?}");
+}
