@@ -1,12 +1,13 @@
 //! What the loader and other modules see of the two files.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use assay_binary::{
     Address, DynamicSymbol, Image, RelocationKind, SectionKind, SymbolBinding, SymbolKind, Tls,
 };
 
 use super::Reason;
+use super::bindings::Bindings;
 use super::simulate::{Simulation, Task};
 use crate::program::Program;
 
@@ -195,8 +196,9 @@ fn imports_and_exports(simulation: &mut Simulation<'_, '_>) {
     if program_a.image.imports() != program_b.image.imports() || versions(program_a) != versions(program_b) {
         simulation.refuse(Reason::ImportsDiffer, "the imported names or versions differ");
     }
-    if undefined(&program_a.image) != undefined(&program_b.image) {
-        simulation.refuse(Reason::ImportsDiffer, "an imported name is bound or seen otherwise");
+    let (bindings_a, bindings_b) = (Bindings::of(&program_a.image), Bindings::of(&program_b.image));
+    if bindings_a != bindings_b || !bindings_a.is_plain() {
+        simulation.refuse(Reason::ImportsDiffer, "a dynamic symbol is bound or seen otherwise");
     }
     let (exports_a, exports_b) = (exports(&program_a.image), exports(&program_b.image));
     if exports_a.keys().ne(exports_b.keys()) {
@@ -219,14 +221,6 @@ fn imports_and_exports(simulation: &mut Simulation<'_, '_>) {
             simulation.executes(a.address.0);
         }
     }
-}
-
-/// How each undefined name is bound and seen: a hidden one is bound to the file itself.
-fn undefined<'i>(
-    image: &'i Image<'_>,
-) -> BTreeSet<(&'i str, Option<&'i str>, SymbolKind, SymbolBinding, u8)> {
-    let undefined = image.dynamic_symbols().iter().filter(|symbol| !symbol.defined);
-    undefined.map(|s| (s.name.as_str(), s.version.as_deref(), s.kind, s.binding, s.other)).collect()
 }
 
 type ExportKey = (String, Option<String>, SymbolKind, SymbolBinding, u8);

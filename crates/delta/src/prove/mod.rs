@@ -22,6 +22,7 @@
 //! the language and no biased base: it reaches its own piece only. Unnamed constants are divided by
 //! who uses them (`anonymous.rs`).
 
+mod bindings;
 mod code;
 mod contents;
 mod flow;
