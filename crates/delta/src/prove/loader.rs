@@ -148,16 +148,14 @@ fn shape(image: &Image<'_>, with_pages: bool) -> Vec<Shape> {
     segments.collect()
 }
 
-/// The kernel maps an executable before its first system call, so only what the loader does after
-/// that shows: RELRO. A library is mapped by system calls, which show every segment.
+/// The kernel maps an executable before its first system call, and how many pages the loader seals
+/// after relocation is no event of a run (what may be written is compared address by address). A library
+/// is mapped by system calls, which show every segment.
 fn segments(simulation: &mut Simulation<'_, '_>) {
     simulation.at("the segments");
-    // `_dl_protect_relro` rounds both ends down.
-    let sealed =
-        |address: u64, size: u64| (address.saturating_add(size) / PAGE).saturating_sub(address / PAGE);
     let all = |image: &Image<'_>| {
         let library = image.loader().interpreter.is_none();
-        let relro = image.loader().relro.as_ref().map(|r| sealed(r.address.0, r.size));
+        let relro = image.loader().relro.is_some();
         (library, relro, shape(image, library))
     };
     if all(&simulation.a.image) != all(&simulation.b.image) {
@@ -204,6 +202,8 @@ fn imports_and_exports(simulation: &mut Simulation<'_, '_>) {
     if exports_a.keys().ne(exports_b.keys()) {
         return simulation.refuse(Reason::ExportsDiffer, "the exported names, versions or kinds differ");
     }
+    // The libraries of an executable call what it exports; those of a library may keep it and compare.
+    let executable = program_a.image.loader().interpreter.is_some();
     for ((key, a), b) in exports_a.iter().zip(exports_b.values()) {
         simulation.at(format!("export {}", key.0));
         if a.size != b.size && matches!(a.kind, SymbolKind::Object | SymbolKind::Tls) {
@@ -215,6 +215,9 @@ fn imports_and_exports(simulation: &mut Simulation<'_, '_>) {
             }
             SymbolKind::Tls => {}
             SymbolKind::Untyped if LINKER_LABELS.contains(&a.name.as_str()) => {}
+            SymbolKind::Function if executable && program_a.is_code(a.address.0) => {
+                simulation.code_reference(a.address.0, b.address.0, false);
+            }
             _ => simulation.stored_address(a.address.0, b.address.0),
         }
         if a.kind == SymbolKind::IndirectFunction {

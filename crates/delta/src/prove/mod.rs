@@ -23,6 +23,7 @@
 //! who uses them (`anonymous.rs`).
 
 mod bindings;
+mod callees;
 mod code;
 mod contents;
 mod flow;
