@@ -22,8 +22,8 @@ mod prove;
 mod tables;
 
 pub use diff::{
-    DataChanges, Delta, Explanation, FIGURE_NAMES, FIGURES, FunctionChanges, FunctionEntry, PairEvidence, Row,
-    diff, diff_files, diff_modules, evidence, explain,
+    DataChanges, Delta, Explanation, FIGURE_NAMES, FIGURES, FunctionChanges, FunctionEntry, PairEvidence,
+    Row, diff, diff_files, diff_modules, evidence, explain,
 };
 pub use error::DeltaError;
 pub use index::{About, Index, IndexedFunction, IndexedObject, NORMALISER_VERSION};

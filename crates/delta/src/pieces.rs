@@ -77,7 +77,8 @@ impl Pieces {
             divide(image, section, &cuts, anchors, &mut all);
         }
         let unnamed = all.iter().filter(|piece| piece.kind == PieceKind::Anonymous);
-        let of_one_user = unnamed.filter(|piece| anchors.has_one_user(piece)).map(|piece| piece.start).collect();
+        let of_one_user =
+            unnamed.filter(|piece| anchors.has_one_user(piece)).map(|piece| piece.start).collect();
         Self { all, of_one_user, merges_tails: anchors.merges_tails() }
     }
 
@@ -101,7 +102,8 @@ impl Pieces {
     /// Whether a piece is as long, or is an unnamed constant that zeros follow to that length.
     pub fn may_extend(&self, piece: &Piece, length: u64) -> bool {
         let end = piece.start.saturating_add(length);
-        let follows = || self.at(piece.end).is_some_and(|next| next.kind == PieceKind::Padding && end <= next.end);
+        let follows =
+            || self.at(piece.end).is_some_and(|next| next.kind == PieceKind::Padding && end <= next.end);
         end == piece.end || piece.kind == PieceKind::Anonymous && follows()
     }
 

@@ -104,9 +104,7 @@ fn made_of_formed(list: &[Instruction], user: u64) -> Vec<Made> {
         let register = formed.op0_register();
         let after = list[at + 1..].iter().take(MADE_WITHIN);
         let of_it = after.filter(|i| {
-            i.mnemonic() == Mnemonic::Lea
-                && i.memory_base() == register
-                && i.memory_index() == Register::None
+            i.mnemonic() == Mnemonic::Lea && i.memory_base() == register && i.memory_index() == Register::None
         });
         let with = |i: &Instruction| address.wrapping_add(i.memory_displacement64());
         made.extend(of_it.map(|i| Made { formed: address, made: with(i), user }));

@@ -77,7 +77,8 @@ pub(super) fn of_pairs(a: &Index, b: &Index, pairs: &[(usize, usize)], same: usi
 }
 
 fn same_toolchain(a: &Index, b: &Index) -> bool {
-    let of = |index: &Index| index.about.toolchains.iter().map(|t| (t.name.clone(), t.version.clone())).collect();
+    let of =
+        |index: &Index| index.about.toolchains.iter().map(|t| (t.name.clone(), t.version.clone())).collect();
     let (of_a, of_b): (Vec<_>, Vec<_>) = (of(a), of(b));
     a.about.architecture == b.about.architecture && of_a == of_b
 }
@@ -148,7 +149,8 @@ impl Weights {
 
     /// Weighted Jaccard distance of two sorted sets; two empty sets are the same.
     fn distance(&self, x: &[u32], y: &[u32]) -> f64 {
-        let common: f64 = x.iter().filter(|key| y.binary_search(key).is_ok()).map(|&key| self.weight(key)).sum();
+        let common: f64 =
+            x.iter().filter(|key| y.binary_search(key).is_ok()).map(|&key| self.weight(key)).sum();
         let sum = |set: &[u32]| set.iter().map(|&key| self.weight(key)).sum::<f64>();
         let all = sum(x) + sum(y) - common;
         if all > 0.0 { 1.0 - common / all } else { 0.0 }

@@ -75,7 +75,9 @@ impl<'i> Bindings<'i> {
     /// Whether nothing is at a place that means nothing, and no name that is not defined has an address.
     pub fn is_plain(&self) -> bool {
         let odd = |place: Place| matches!(place, Place::Stub(_) | Place::Reserved(_));
-        self.needed.is_some() && self.defined.is_some() && !self.symbols.iter().any(|symbol| odd(symbol.place))
+        self.needed.is_some()
+            && self.defined.is_some()
+            && !self.symbols.iter().any(|symbol| odd(symbol.place))
     }
 }
 
@@ -119,7 +121,11 @@ fn needed(image: &Image<'_>) -> Option<Vec<Record>> {
         records.push((text(image, file)?, u32::from(count), half(table, at)?));
         let mut entry = at.checked_add(word(table, at + 8)? as usize)?;
         for _ in 0..count {
-            records.push((text(image, word(table, entry + 8)?)?, word(table, entry)?, half(table, entry + 4)?));
+            records.push((
+                text(image, word(table, entry + 8)?)?,
+                word(table, entry)?,
+                half(table, entry + 4)?,
+            ));
             entry = next(table, entry, word(table, entry + 12)?, NEED_BYTES)?;
         }
         match word(table, at + 12)? {

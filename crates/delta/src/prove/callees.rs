@@ -3,9 +3,10 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
 use std::rc::Rc;
 
-use assay_binary::UnitKind;
+use assay_binary::{Lsda, Unit, UnitKind};
 
 use crate::body::Body;
 use crate::program::Program;
@@ -97,8 +98,9 @@ pub(super) enum Given {
 /// One unit as far as the flow of addresses goes.
 pub(super) struct Known {
     pub body: Body,
-    /// Exceptions are caught in it, so that control goes on at places no branch names.
-    pub catches: bool,
+    /// Where exceptions that come out of calls are caught: the calls' addresses, and where control goes
+    /// on; none where the table cannot be read.
+    pub pads: Option<Vec<(Range<u64>, u64)>>,
     /// Where its jump tables lead.
     pub targets: Vec<u64>,
 }
@@ -122,11 +124,22 @@ impl<'p, 'data> Callees<'p, 'data> {
 
     fn read(&self, number: usize) -> Known {
         let unit = &self.program.map.units()[number];
-        let unwind = self.program.image.unwind();
-        let catches =
-            unit.ranges.iter().any(|range| unwind.fdes_in(*range).iter().any(|fde| fde.lsda.is_some()));
         let targets = self.program.tables[number].iter().flat_map(|table| table.targets.clone()).collect();
-        Known { body: Body::decode(&self.program.image, unit), catches, targets }
+        Known { body: Body::decode(&self.program.image, unit), pads: self.pads(unit), targets }
+    }
+
+    fn pads(&self, unit: &Unit) -> Option<Vec<(Range<u64>, u64)>> {
+        let image = &self.program.image;
+        let mut pads = Vec::new();
+        for fde in unit.ranges.iter().flat_map(|range| image.unwind().fdes_in(*range)) {
+            let Some(table) = fde.lsda else { continue };
+            for site in Lsda::read(image, table, fde.range.start).ok()?.call_sites {
+                let start = fde.range.start.0.checked_add(site.start)?;
+                let Some(pad) = site.landing_pad else { continue };
+                pads.push((start..start.checked_add(site.length)?, pad.0));
+            }
+        }
+        Some(pads)
     }
 
     /// What the function at `callee`, or in the slot there, does with its argument of that number;

@@ -142,9 +142,9 @@ impl Within<'_> {
             FlowControl::Call | FlowControl::IndirectCall => {
                 self.give(walk, callee(&instruction), register);
                 if KEPT_BY_CALLS.contains(&register) {
-                    if self.known.catches {
-                        return false;
-                    }
+                    let Some(pads) = &self.known.pads else { return false };
+                    let caught = pads.iter().filter(|(calls, _)| calls.contains(&at)).map(|(_, pad)| *pad);
+                    caught.for_each(|pad| self.go(walk, pad, register));
                     self.go(walk, next, register);
                 }
             }

@@ -40,7 +40,12 @@ pub fn all(home: &Path) -> Result<(Vec<Toolchain>, Vec<String>)> {
     ];
     let (mut here, mut missing) = (Vec::new(), Vec::new());
     for toolchain in known {
-        match Command::new(&toolchain.command[0]).arg("--help").stdout(Stdio::null()).stderr(Stdio::null()).status() {
+        match Command::new(&toolchain.command[0])
+            .arg("--help")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+        {
             Ok(_) => here.push(toolchain),
             Err(_) => missing.push(format!("{}: `{}` is not here", toolchain.name, toolchain.command[0])),
         }
@@ -86,7 +91,13 @@ pub fn build(
     std::fs::create_dir_all(&objects)?;
     std::fs::create_dir_all(home.join("built"))?;
     let made = compile(units, toolchain, level, &objects)?;
-    ensure!(made.len() * 10 >= units.len() * 8, "{}: {} of {} files compile", library.display(), made.len(), units.len());
+    ensure!(
+        made.len() * 10 >= units.len() * 8,
+        "{}: {} of {} files compile",
+        library.display(),
+        made.len(),
+        units.len()
+    );
     let mut link = Command::new(&toolchain.command[0]);
     link.args(&toolchain.command[1..]).args(["-shared", "-nostdlib", "-o"]).arg(&library).args(&made);
     link.stdin(Stdio::null());

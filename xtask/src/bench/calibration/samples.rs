@@ -40,7 +40,12 @@ struct Built<'t> {
 type Truth = BTreeMap<String, (usize, usize)>;
 
 /// All samples of one project; `number` numbers the comparisons.
-pub fn of(project: &Project, toolchains: &[Toolchain], home: &Path, number: &mut usize) -> Result<Vec<Sample>> {
+pub fn of(
+    project: &Project,
+    toolchains: &[Toolchain],
+    home: &Path,
+    number: &mut usize,
+) -> Result<Vec<Sample>> {
     let units = [0, 1].map(|which| projects::units(project, project.versions[which], home));
     let [before, after] = units;
     let units = [before?, after?];

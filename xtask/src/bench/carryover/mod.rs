@@ -223,8 +223,7 @@ impl Shop<'_> {
         std::fs::write(folder.join("b"), &mutant.bytes)?;
         let what = format!("{}: {}: {}\n{difference}", prepared.program.name, mutant.kind, mutant.detail);
         std::fs::write(folder.join("what"), what)?;
-        let executed: String =
-            prepared.executed.iter().map(|address| format!("{:x}\n", address.0)).collect();
+        let executed: String = prepared.executed.iter().map(|address| format!("{:x}\n", address.0)).collect();
         std::fs::write(folder.join("executed"), executed)?;
         Ok(())
     }
