@@ -17,6 +17,8 @@ pub struct Project {
     pub name: &'static str,
     pub versions: [&'static str; 2],
     features: &'static [&'static str],
+    /// Definitions besides the build script's own.
+    defined: &'static [&'static str],
     /// Whether the weights were fitted on it.
     pub fitted: bool,
 }
@@ -27,18 +29,19 @@ const fn project(
     features: &'static [&'static str],
     fitted: bool,
 ) -> Project {
-    Project { name, versions, features, fitted }
+    Project { name, versions, features, defined: &[], fitted }
 }
 
 /// Which half a project is in was decided before anything was measured: every other one.
 pub const ALL: [Project; 14] = [
     project("libz-sys", ["1.1.8", "1.1.20"], &["static"], true),
     project("lz4-sys", ["1.9.4", "1.11.1"], &[], false),
-    project("lua-src", ["546.0.2", "547.0.0"], &[], true),
+    project("pcre2-sys", ["0.2.5", "0.2.10"], &[], true),
     project("libdeflate-sys", ["1.19.0", "1.23.0"], &[], false),
     project("liblzma-sys", ["0.3.3", "0.4.3"], &["static"], true),
     project("onig_sys", ["69.8.1", "69.9.3"], &[], false),
-    project("zstd-sys", ["2.0.9", "2.0.13"], &[], true),
+    // Its own assembler is for one architecture only.
+    Project { defined: &["-DZSTD_DISABLE_ASM=1"], ..project("zstd-sys", ["2.0.9", "2.0.13"], &[], true) },
     project("libmimalloc-sys", ["0.1.39", "0.1.42"], &[], false),
     project("tree-sitter", ["0.22.6", "0.23.0"], &[], true),
     project("libwebp-sys", ["0.9.5", "0.11.0"], &[], false),
@@ -84,6 +87,8 @@ pub fn units(project: &Project, version: &str, home: &Path) -> Result<Vec<Unit>>
     }
     units.sort_by(|a, b| a.source.cmp(&b.source));
     units.dedup_by(|a, b| a.source == b.source);
+    let defined: Vec<String> = project.defined.iter().map(|&word| word.to_owned()).collect();
+    units.iter_mut().for_each(|unit| unit.flags.extend(defined.clone()));
     ensure!(!units.is_empty(), "{} {version}: its build script compiles nothing", project.name);
     Ok(units)
 }
@@ -106,7 +111,13 @@ fn ask(project: &Project, version: &str, home: &Path, folder: &Path, log: &Path)
     let mut command = shell::cargo();
     command.current_dir(folder).args(["build", "--quiet"]);
     command.env("CC", &asked).env("CALLS", log).env("CARGO_TARGET_DIR", home.join("asked-target"));
-    for name in ["LZMA_API_STATIC", "LIBZ_SYS_STATIC", "RUSTONIG_STATIC_LIBONIG", "LIBGIT2_NO_VENDOR"] {
+    for name in [
+        "LZMA_API_STATIC",
+        "LIBZ_SYS_STATIC",
+        "RUSTONIG_STATIC_LIBONIG",
+        "PCRE2_SYS_STATIC",
+        "LIBGIT2_NO_VENDOR",
+    ] {
         command.env(name, if name.contains("NO_VENDOR") { "0" } else { "1" });
     }
     shell::run(&mut command)
