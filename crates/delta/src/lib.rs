@@ -19,6 +19,7 @@ mod pieces;
 mod presence;
 mod program;
 mod prove;
+mod record;
 mod tables;
 
 pub use diff::{

@@ -132,7 +132,7 @@ impl<'d> Changes<'d> {
     /// Unchanged functions from which something changed, added or removed can be reached, with the
     /// first step towards it.
     fn affected(&self) -> Vec<FunctionEntry> {
-        let objects = |index: &Index, number: usize| index.functions.len() + number;
+        let objects = |index: &Index, number: usize| index.functions().len() + number;
         let start_a = self.removed.iter().copied();
         let start_a = start_a.chain(self.objects_removed.iter().map(|&x| objects(self.a, x)));
         let start_b = self.changed.iter().map(|&(_, y, _)| y).chain(self.added.iter().copied());
@@ -227,7 +227,7 @@ fn out_of_order(same: &[(usize, usize)]) -> Vec<(usize, usize)> {
 
 /// Functions are numbered first, objects after them.
 fn node_name(index: &Index, node: usize) -> &str {
-    match node.checked_sub(index.functions.len()) {
+    match node.checked_sub(index.functions().len()) {
         Some(object) => index.object(object).name(),
         None => index.function(node).name(),
     }
@@ -235,7 +235,7 @@ fn node_name(index: &Index, node: usize) -> &str {
 
 /// Every node from which a start can be reached, with the next node on the way.
 fn reaching(index: &Index, starts: Vec<usize>) -> HashMap<usize, usize> {
-    let count = index.functions.len();
+    let count = index.functions().len();
     let mut back: HashMap<usize, Vec<usize>> = HashMap::new();
     let mut edges = |from: usize, targets: &[Target]| {
         for target in targets {
@@ -248,7 +248,7 @@ fn reaching(index: &Index, starts: Vec<usize>) -> HashMap<usize, usize> {
         }
     };
     (0..count).for_each(|x| edges(x, index.function(x).references()));
-    (0..index.objects.len()).for_each(|x| edges(count + x, index.object(x).references()));
+    (0..index.objects().len()).for_each(|x| edges(count + x, index.object(x).references()));
     let mut next = HashMap::new();
     let mut seen: HashSet<usize> = starts.iter().copied().collect();
     let mut queue: VecDeque<usize> = starts.into();

@@ -47,7 +47,7 @@ const MIN_SIMILARITY_IN_PLACE: f64 = 0.2;
 
 /// Matches the functions of two indexes.
 pub(crate) fn functions(a: &Index, b: &Index) -> Matching {
-    let mut matching = Matching { to_b: vec![None; a.functions.len()], to_a: vec![None; b.functions.len()] };
+    let mut matching = Matching { to_b: vec![None; a.functions().len()], to_a: vec![None; b.functions().len()] };
     by_name(a, b, &mut matching);
     unique(a, b, &mut matching, |f| *f.closure().as_bytes());
     unique(a, b, &mut matching, |f| *f.meaning().as_bytes());
@@ -208,9 +208,9 @@ fn between(a: &Index, b: &Index, similarity: &Similarity, matching: &mut Matchin
 /// Functions that are each other's best by their sketches.
 fn by_sketch(a: &Index, b: &Index, similarity: &Similarity, matching: &mut Matching) {
     let free_a: HashSet<u32> =
-        (0..a.functions.len() as u32).filter(|&x| matching.to_b[x as usize].is_none()).collect();
+        (0..a.functions().len() as u32).filter(|&x| matching.to_b[x as usize].is_none()).collect();
     let free_b: Vec<u32> =
-        (0..b.functions.len() as u32).filter(|&y| matching.to_a[y as usize].is_none()).collect();
+        (0..b.functions().len() as u32).filter(|&y| matching.to_a[y as usize].is_none()).collect();
     if free_a.is_empty() || free_b.is_empty() {
         return;
     }

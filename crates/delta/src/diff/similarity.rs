@@ -40,10 +40,10 @@ impl Similarity {
             numbers.want(function.numbers());
         }
         for index in [a, b] {
-            features.sample(&index.features, SAMPLE);
-            numbers.sample(&index.numbers, SAMPLE);
+            features.sample(&index.records.features, SAMPLE);
+            numbers.sample(&index.records.numbers, SAMPLE);
         }
-        let total = (a.functions.len() + b.functions.len()).max(2) as f64;
+        let total = (a.functions().len() + b.functions().len()).max(2) as f64;
         Self { features: features.into_table(), numbers: numbers.into_table(), occurrences, total }
     }
 
