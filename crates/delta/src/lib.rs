@@ -9,6 +9,7 @@
 
 mod anonymous;
 mod body;
+pub mod catalogue;
 mod diff;
 mod error;
 mod identity;

@@ -284,7 +284,11 @@ impl Linker {
             Meaning::Other(_, words) => {
                 let name = self.name(entry.symbol);
                 let addend = if addend == 0 { String::new() } else { format!("{addend:+}") };
-                self.slots.push(slot_to(place, width, SlotTarget::Other(format!("{words} {name}{addend}").into())));
+                self.slots.push(slot_to(
+                    place,
+                    width,
+                    SlotTarget::Other(format!("{words} {name}{addend}").into()),
+                ));
             }
             Meaning::None | Meaning::Base(_) | Meaning::Resolved(_) | Meaning::Copy => {}
         }

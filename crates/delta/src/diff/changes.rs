@@ -235,25 +235,13 @@ fn node_name(index: &Index, node: usize) -> &str {
 
 /// Every node from which a start can be reached, with the next node on the way.
 fn reaching(index: &Index, starts: Vec<usize>) -> HashMap<usize, usize> {
-    let count = index.functions().len();
-    let mut back: HashMap<usize, Vec<usize>> = HashMap::new();
-    let mut edges = |from: usize, targets: &[Target]| {
-        for target in targets {
-            let to = match *target {
-                Target::Function(number) => number as usize,
-                Target::Object(number) => count + number as usize,
-                Target::Variable(_) => continue,
-            };
-            back.entry(to).or_default().push(from);
-        }
-    };
-    (0..count).for_each(|x| edges(x, index.function(x).references()));
-    (0..index.objects().len()).for_each(|x| edges(count + x, index.object(x).references()));
+    let back = Back::of(index);
     let mut next = HashMap::new();
     let mut seen: HashSet<usize> = starts.iter().copied().collect();
     let mut queue: VecDeque<usize> = starts.into();
     while let Some(node) = queue.pop_front() {
-        for &from in back.get(&node).map(Vec::as_slice).unwrap_or_default() {
+        for &from in back.of_node(node) {
+            let from = from as usize;
             if seen.insert(from) {
                 next.insert(from, node);
                 queue.push_back(from);
@@ -261,4 +249,44 @@ fn reaching(index: &Index, starts: Vec<usize>) -> HashMap<usize, usize> {
         }
     }
     next
+}
+
+/// Who refers to each node, one after the other in one array.
+struct Back {
+    starts: Vec<u32>,
+    from: Vec<u32>,
+}
+
+impl Back {
+    fn of(index: &Index) -> Self {
+        let count = index.functions().len();
+        let nodes = count + index.objects().len();
+        let to = |target: &Target| match *target {
+            Target::Function(number) => Some(number as usize),
+            Target::Object(number) => Some(count + number as usize),
+            Target::Variable(_) => None,
+        };
+        let references = |node: usize| match node.checked_sub(count) {
+            Some(object) => index.object(object).references(),
+            None => index.function(node).references(),
+        };
+        let mut starts = vec![0u32; nodes + 1];
+        for node in 0..nodes {
+            references(node).iter().filter_map(to).for_each(|to| starts[to + 1] += 1);
+        }
+        (0..nodes).for_each(|node| starts[node + 1] += starts[node]);
+        let mut free = starts.clone();
+        let mut from = vec![0u32; starts[nodes] as usize];
+        for node in 0..nodes {
+            for to in references(node).iter().filter_map(to) {
+                from[free[to] as usize] = node as u32;
+                free[to] += 1;
+            }
+        }
+        Self { starts, from }
+    }
+
+    fn of_node(&self, node: usize) -> &[u32] {
+        &self.from[self.starts[node] as usize..self.starts[node + 1] as usize]
+    }
 }

@@ -47,7 +47,10 @@ impl Index {
         align(&mut out);
         self.records.functions.iter().for_each(|function| put_function(&mut out, function));
         self.records.objects.iter().for_each(|object| put_object(&mut out, object));
-        self.records.references.iter().for_each(|&target| out.extend_from_slice(&packed(target).to_le_bytes()));
+        self.records
+            .references
+            .iter()
+            .for_each(|&target| out.extend_from_slice(&packed(target).to_le_bytes()));
         self.records.numbers.iter().for_each(|number| out.extend_from_slice(&number.to_le_bytes()));
         align(&mut out);
         self.records.features.iter().for_each(|feature| out.extend_from_slice(&feature.to_le_bytes()));
@@ -105,7 +108,11 @@ impl Index {
                     && within(f.references, self.records.references.len())
                     && within(f.features, self.records.features.len())
             })
-            && self.records.objects.iter().all(|o| named(o.name) && within(o.references, self.records.references.len()))
+            && self
+                .records
+                .objects
+                .iter()
+                .all(|o| named(o.name) && within(o.references, self.records.references.len()))
     }
 }
 

@@ -5,7 +5,8 @@
 //! them; a page that a branch may bypass is at worst a wrong explanation of a number.
 
 use super::code::{
-    Body, Condition, Convention, Effect, Exact, Flow, Instruction, Memory, Operand, Operation, Reference, Register,
+    Body, Condition, Convention, Effect, Exact, Flow, Instruction, Memory, Operand, Operation, Reference,
+    Register,
 };
 
 /// The procedure call standard (AAPCS64).
@@ -309,14 +310,8 @@ impl Decoder<'_> {
         if self.is(0x3b00_0000, 0x1800_0000) {
             let target = self.near(5, 19);
             let size = if self.field(30, 2) == 0 { 4 } else { 8 };
-            let memory = Memory {
-                base: None,
-                index: None,
-                scale: 1,
-                displacement: 0,
-                named: true,
-                size: size as u8,
-            };
+            let memory =
+                Memory { base: None, index: None, scale: 1, displacement: 0, named: true, size: size as u8 };
             let effect = load(transferred(rt, vector), memory);
             let reference = Some(Reference::Memory(target, size));
             let writes = (!vector).then_some(rt);

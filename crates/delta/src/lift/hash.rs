@@ -15,7 +15,8 @@ fn fold(a: u64, b: u64) -> u64 {
 pub(crate) fn hash(bytes: &[u8]) -> u64 {
     let (words, rest) = bytes.as_chunks::<8>();
     let start = fold(bytes.len() as u64 ^ FIRST, SECOND);
-    let state = words.iter().fold(start, |state, word| fold(state ^ u64::from_le_bytes(*word), SECOND) ^ FIRST);
+    let state =
+        words.iter().fold(start, |state, word| fold(state ^ u64::from_le_bytes(*word), SECOND) ^ FIRST);
     let mut last = [0; 8];
     last[..rest.len()].copy_from_slice(rest);
     fold(state ^ u64::from_le_bytes(last), SECOND)

@@ -17,6 +17,7 @@ use std::ops::Range;
 
 use assay_binary::{Address, Module};
 
+pub(crate) use hash::NumberMap;
 pub(crate) use noise::SOURCE_POSITIONS;
 pub(crate) use text::Line;
 pub(crate) use values::FeatureKind;

@@ -305,7 +305,10 @@ impl<'w, 'm, 'data> Description<'w, 'm, 'data> {
 
     /// A tagged part: length first, so that no two sequences of parts are one sequence of bytes.
     fn part(&mut self, tag: &str, bytes: &[u8]) {
-        self.parts(tag, bytes, bytes);
+        put_part(&mut self.exact, tag, bytes);
+        if let Some(out) = &mut self.meaning {
+            put_part(out, tag, bytes);
+        }
     }
 
     fn parts(&mut self, tag: &str, exact: &[u8], meaning: &[u8]) {

@@ -8,7 +8,8 @@
 use iced_x86::{Code, Decoder, DecoderOptions, Instruction as Raw, Mnemonic, OpKind, Register as Name};
 
 use super::code::{
-    Body, Condition, Convention, Effect, Exact, Flow, Instruction, Memory, Operand, Operation, Reference, Register,
+    Body, Condition, Convention, Effect, Exact, Flow, Instruction, Memory, Operand, Operation, Reference,
+    Register,
 };
 
 /// System V, 64 bits. Windows passes the first four in others, see [`WINDOWS`].
