@@ -152,9 +152,9 @@ pub enum SlotTarget {
     /// An address of this module, addend included.
     Address(u64),
     /// Something another module provides, plus an addend.
-    Import(ModuleImport, i64),
+    Import(Box<ModuleImport>, i64),
     /// The same for a thread-local, a size or another relation that is no plain address; said in words.
-    Other(String),
+    Other(Box<str>),
 }
 
 /// Bytes that are not what the file holds there but what a linker or loader puts there. A slot may lie
@@ -304,13 +304,17 @@ impl<'data> Module<'data> {
     /// The slots that start in `start..end`.
     pub fn slots_in(&self, start: u64, end: u64) -> &[Slot] {
         let from = self.slots.partition_point(|slot| slot.address.0 < start);
-        let to = self.slots.partition_point(|slot| slot.address.0 < end);
-        self.slots.get(from..to).unwrap_or_default()
+        let rest = &self.slots[from..];
+        match rest.first() {
+            Some(slot) if slot.address.0 < end => &rest[..rest.partition_point(|slot| slot.address.0 < end)],
+            _ => &[],
+        }
     }
 
     /// The slot that starts at `address`.
     pub fn slot_at(&self, address: u64) -> Option<&Slot> {
-        self.slots_in(address, address.saturating_add(1)).first()
+        let from = self.slots.partition_point(|slot| slot.address.0 < address);
+        self.slots.get(from).filter(|slot| slot.address.0 == address)
     }
 
     /// The stub that holds `address`.

@@ -9,6 +9,7 @@
 
 mod anonymous;
 mod body;
+pub mod catalogue;
 mod diff;
 mod error;
 mod identity;
@@ -19,6 +20,7 @@ mod pieces;
 mod presence;
 mod program;
 mod prove;
+mod record;
 mod tables;
 
 pub use diff::{

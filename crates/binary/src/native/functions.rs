@@ -31,6 +31,8 @@ struct Start {
     size: u64,
     /// Whether the size is the file's own word.
     sized: bool,
+    /// How far the size was looked for, where it is not.
+    limit: u64,
     names: Vec<String>,
     evidence: FunctionEvidence,
 }
@@ -41,8 +43,9 @@ pub(crate) fn delimit(module: &mut Module<'_>, seeds: Vec<Seed>, parts: &[Part])
     keep_stubs_in_code(module);
     let mut starts = starts(module, seeds);
     find_ends(module, &mut starts);
+    let mut swept = Vec::new();
     for _ in 0..MAX_SWEEPS {
-        if !has_unclaimed(module, &starts) || !add_call_targets(module, &mut starts) {
+        if !has_unclaimed(module, &starts) || !add_call_targets(module, &mut starts, &mut swept) {
             break;
         }
         find_ends(module, &mut starts);
@@ -92,6 +95,7 @@ fn starts(module: &Module<'_>, mut seeds: Vec<Seed>) -> Vec<Start> {
                 address: seed.address,
                 size: seed.size,
                 sized: seed.size > 0,
+                limit: 0,
                 names: seed.name.into_iter().collect(),
                 evidence: seed.evidence,
             }),
@@ -142,7 +146,7 @@ fn drop_interior(starts: Vec<Start>) -> Vec<Start> {
 fn find_ends(module: &Module<'_>, starts: &mut [Start]) {
     let mut next = u64::MAX;
     let mut next_named = u64::MAX;
-    let mut open_ends: Vec<(u64, u64)> = Vec::new();
+    let mut open_ends: Vec<u64> = Vec::new();
     for start in starts.iter_mut().rev() {
         let end = code_end(module, start.address).unwrap_or(start.address);
         if start.sized {
@@ -150,8 +154,7 @@ fn find_ends(module: &Module<'_>, starts: &mut [Start]) {
             let cut = if start.names.is_empty() { end.min(next_named) } else { end };
             start.size = start.size.min(cut - start.address);
         } else {
-            open_ends.push((start.address, end.min(next).min(next_stub(module, start.address))));
-            start.size = 0;
+            open_ends.push(end.min(next).min(next_stub(module, start.address)));
         }
         next = start.address;
         if !start.names.is_empty() {
@@ -163,12 +166,16 @@ fn find_ends(module: &Module<'_>, starts: &mut [Start]) {
     let mut claimed_to = 0u64;
     for start in starts.iter_mut() {
         if !start.sized {
-            let (_, limit) = open.next().expect("one entry for each start without a size");
+            let limit = open.next().expect("one entry for each start without a size");
             // A second entry into a known function runs to the end of that one.
-            start.size = match claimed_to.checked_sub(start.address) {
-                Some(size) if size > 0 => size,
-                _ => length_without_filling(module, start.address, limit),
-            };
+            match claimed_to.checked_sub(start.address) {
+                Some(size) if size > 0 => start.size = size,
+                _ if start.limit == limit => {}
+                _ => {
+                    start.size = length_without_filling(module, start.address, limit);
+                    start.limit = limit;
+                }
+            }
         } else {
             claimed_to = claimed_to.max(start.address.saturating_add(start.size));
         }
@@ -203,9 +210,12 @@ fn has_unclaimed(module: &Module<'_>, starts: &[Start]) -> bool {
 }
 
 /// Adds what direct calls lead to, where no function of known size lies; says whether anything was.
-fn add_call_targets(module: &Module<'_>, starts: &mut Vec<Start>) -> bool {
+/// What was `swept` before is the same now: its targets were taken or refused then, for good.
+fn add_call_targets(module: &Module<'_>, starts: &mut Vec<Start>, swept: &mut Vec<(u64, u64)>) -> bool {
     let mut targets = Vec::new();
-    for (start, size) in sweep_ranges(module, starts) {
+    let ranges = sweep_ranges(module, starts);
+    let known = std::mem::replace(swept, ranges);
+    for &(start, size) in swept.iter().filter(|range| known.binary_search(range).is_err()) {
         let bytes = module.bytes(start, size).unwrap_or_default();
         sweep::call_targets(&module.architecture, bytes, start, &mut targets);
     }
@@ -237,7 +247,7 @@ fn called(address: u64) -> Start {
 }
 
 fn unsized_start(address: u64, evidence: FunctionEvidence) -> Start {
-    Start { address, size: 0, sized: false, names: Vec::new(), evidence }
+    Start { address, size: 0, sized: false, limit: 0, names: Vec::new(), evidence }
 }
 
 /// In code that no function claims, what a pointer leads to and what begins on a boundary are functions;

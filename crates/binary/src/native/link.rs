@@ -284,7 +284,11 @@ impl Linker {
             Meaning::Other(_, words) => {
                 let name = self.name(entry.symbol);
                 let addend = if addend == 0 { String::new() } else { format!("{addend:+}") };
-                self.slots.push(slot_to(place, width, SlotTarget::Other(format!("{words} {name}{addend}"))));
+                self.slots.push(slot_to(
+                    place,
+                    width,
+                    SlotTarget::Other(format!("{words} {name}{addend}").into()),
+                ));
             }
             Meaning::None | Meaning::Base(_) | Meaning::Resolved(_) | Meaning::Copy => {}
         }
@@ -313,7 +317,7 @@ impl Linker {
             (target, Some(_)) => self.slots.push(slot_to(place, width, target)),
             (_, None) => {
                 let words = format!("distance to {}{addend:+}", self.name(entry.symbol));
-                self.slots.push(slot_to(place, width, SlotTarget::Other(words)));
+                self.slots.push(slot_to(place, width, SlotTarget::Other(words.into())));
             }
         }
     }
@@ -337,18 +341,18 @@ impl Linker {
             return SlotTarget::Address(address.wrapping_add_signed(addend));
         }
         let Some(symbol) = self.symbols.get(index as usize) else {
-            return SlotTarget::Other("no symbol".to_owned());
+            return SlotTarget::Other("no symbol".into());
         };
         match symbol.place {
             Place::At(address) => SlotTarget::Address(address.wrapping_add_signed(addend)),
             Place::Undefined => {
                 let import = ModuleImport { name: symbol.name.clone(), version: None, provider: None };
-                SlotTarget::Import(import, addend)
+                SlotTarget::Import(Box::new(import), addend)
             }
             Place::Absolute(value) => {
-                SlotTarget::Other(format!("{} {:#x}", symbol.name, value.wrapping_add_signed(addend)))
+                SlotTarget::Other(format!("{} {:#x}", symbol.name, value.wrapping_add_signed(addend)).into())
             }
-            Place::Common { .. } => SlotTarget::Other(symbol.name.clone()),
+            Place::Common { .. } => SlotTarget::Other(symbol.name.as_str().into()),
         }
     }
 

@@ -137,7 +137,7 @@ impl<'d> Changes<'d> {
     /// Unchanged functions from which something changed, added or removed can be reached, with the
     /// first step towards it.
     fn affected(&self) -> Vec<FunctionEntry> {
-        let objects = |index: &Index, number: usize| index.functions.len() + number;
+        let objects = |index: &Index, number: usize| index.functions().len() + number;
         let start_a = self.removed.iter().copied();
         let start_a = start_a.chain(self.objects_removed.iter().map(|&x| objects(self.a, x)));
         let start_b = self.changed.iter().map(|&(_, y, _)| y).chain(self.added.iter().copied());
@@ -232,7 +232,7 @@ fn out_of_order(same: &[(usize, usize)]) -> Vec<(usize, usize)> {
 
 /// Functions are numbered first, objects after them.
 fn node_name(index: &Index, node: usize) -> &str {
-    match node.checked_sub(index.functions.len()) {
+    match node.checked_sub(index.functions().len()) {
         Some(object) => index.object(object).name(),
         None => index.function(node).name(),
     }
@@ -240,25 +240,13 @@ fn node_name(index: &Index, node: usize) -> &str {
 
 /// Every node from which a start can be reached, with the next node on the way.
 fn reaching(index: &Index, starts: Vec<usize>) -> HashMap<usize, usize> {
-    let count = index.functions.len();
-    let mut back: HashMap<usize, Vec<usize>> = HashMap::new();
-    let mut edges = |from: usize, targets: &[Target]| {
-        for target in targets {
-            let to = match *target {
-                Target::Function(number) => number as usize,
-                Target::Object(number) => count + number as usize,
-                Target::Variable(_) => continue,
-            };
-            back.entry(to).or_default().push(from);
-        }
-    };
-    (0..count).for_each(|x| edges(x, index.function(x).references()));
-    (0..index.objects.len()).for_each(|x| edges(count + x, index.object(x).references()));
+    let back = Back::of(index);
     let mut next = HashMap::new();
     let mut seen: HashSet<usize> = starts.iter().copied().collect();
     let mut queue: VecDeque<usize> = starts.into();
     while let Some(node) = queue.pop_front() {
-        for &from in back.get(&node).map(Vec::as_slice).unwrap_or_default() {
+        for &from in back.of_node(node) {
+            let from = from as usize;
             if seen.insert(from) {
                 next.insert(from, node);
                 queue.push_back(from);
@@ -266,4 +254,44 @@ fn reaching(index: &Index, starts: Vec<usize>) -> HashMap<usize, usize> {
         }
     }
     next
+}
+
+/// Who refers to each node, one after the other in one array.
+struct Back {
+    starts: Vec<u32>,
+    from: Vec<u32>,
+}
+
+impl Back {
+    fn of(index: &Index) -> Self {
+        let count = index.functions().len();
+        let nodes = count + index.objects().len();
+        let to = |target: &Target| match *target {
+            Target::Function(number) => Some(number as usize),
+            Target::Object(number) => Some(count + number as usize),
+            Target::Variable(_) => None,
+        };
+        let references = |node: usize| match node.checked_sub(count) {
+            Some(object) => index.object(object).references(),
+            None => index.function(node).references(),
+        };
+        let mut starts = vec![0u32; nodes + 1];
+        for node in 0..nodes {
+            references(node).iter().filter_map(to).for_each(|to| starts[to + 1] += 1);
+        }
+        (0..nodes).for_each(|node| starts[node + 1] += starts[node]);
+        let mut free = starts.clone();
+        let mut from = vec![0u32; starts[nodes] as usize];
+        for node in 0..nodes {
+            for to in references(node).iter().filter_map(to) {
+                from[free[to] as usize] = node as u32;
+                free[to] += 1;
+            }
+        }
+        Self { starts, from }
+    }
+
+    fn of_node(&self, node: usize) -> &[u32] {
+        &self.from[self.starts[node] as usize..self.starts[node + 1] as usize]
+    }
 }

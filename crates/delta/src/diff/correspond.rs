@@ -56,11 +56,13 @@ impl<'d> Correspondence<'d> {
         match (x, y) {
             (Target::Function(x), Target::Function(y)) => {
                 self.functions.to_b[x as usize] == Some(y)
-                    || self.a.functions[x as usize].closure == self.b.functions[y as usize].closure
+                    || self.a.records.functions[x as usize].closure
+                        == self.b.records.functions[y as usize].closure
             }
             (Target::Object(x), Target::Object(y)) => {
                 self.objects.to_b[x as usize] == Some(y)
-                    || self.a.objects[x as usize].closure == self.b.objects[y as usize].closure
+                    || self.a.records.objects[x as usize].closure
+                        == self.b.records.objects[y as usize].closure
             }
             (Target::Variable(x), Target::Variable(y)) => self.variables.get(&x) == Some(&y),
             _ => false,

@@ -1,18 +1,18 @@
 //! How often some keys occur among many.
 
-use fnv::FnvHashMap;
+use crate::lift::NumberMap;
 
 /// Counts of some keys, with a bit map in front of the table because most keys are not wanted.
 pub(super) struct Counts {
     wanted: Vec<u64>,
-    counts: FnvHashMap<u32, u32>,
+    counts: NumberMap<u32, u32>,
 }
 
 const BITS: u32 = 20;
 
 impl Default for Counts {
     fn default() -> Self {
-        Self { wanted: vec![0; 1 << (BITS - 6)], counts: FnvHashMap::default() }
+        Self { wanted: vec![0; 1 << (BITS - 6)], counts: NumberMap::default() }
     }
 }
 
@@ -54,7 +54,7 @@ impl Counts {
     }
 
     /// The counts by key.
-    pub fn into_table(self) -> FnvHashMap<u32, u32> {
+    pub fn into_table(self) -> NumberMap<u32, u32> {
         self.counts
     }
 }

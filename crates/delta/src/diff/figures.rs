@@ -28,9 +28,9 @@ pub(super) fn figures(a: &Index, b: &Index, changed: &[(usize, usize)]) -> (f64,
         changed.iter().map(|&(x, y)| missing(b.function(y).numbers(), a.function(x).numbers())).collect();
     let mut counts = Counts::default();
     new.iter().for_each(|numbers| counts.want(numbers));
-    counts.count(&b.numbers);
+    counts.count(&b.records.numbers);
     let counts = counts.into_table();
-    let total = b.numbers.len().max(1) as f64;
+    let total = b.records.numbers.len().max(1) as f64;
     let uncertain: usize = changed.iter().map(|&(_, y)| b.function(y).instructions()).sum();
     let bits = |number: &u32| (total / f64::from(counts.get(number).copied().unwrap_or(1).max(1))).log2();
     let (sum, count) = (new.iter().flatten().map(bits).sum::<f64>(), new.iter().map(Vec::len).sum::<usize>());

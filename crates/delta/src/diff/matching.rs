@@ -8,12 +8,10 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use fnv::FnvHashMap;
-
 use super::names::stable_name;
 use super::similarity::Similarity;
 use crate::index::Index;
-use crate::lift::Target;
+use crate::lift::{NumberMap, Target};
 
 /// Functions of A and B that are one.
 #[derive(Debug, Default)]
@@ -47,7 +45,8 @@ const MIN_SIMILARITY_IN_PLACE: f64 = 0.2;
 
 /// Matches the functions of two indexes.
 pub(crate) fn functions(a: &Index, b: &Index) -> Matching {
-    let mut matching = Matching { to_b: vec![None; a.functions.len()], to_a: vec![None; b.functions.len()] };
+    let mut matching =
+        Matching { to_b: vec![None; a.functions().len()], to_a: vec![None; b.functions().len()] };
     by_name(a, b, &mut matching);
     unique(a, b, &mut matching, |f| *f.closure().as_bytes());
     unique(a, b, &mut matching, |f| *f.meaning().as_bytes());
@@ -99,7 +98,7 @@ type Function<'i> = crate::index::IndexedFunction<'i>;
 /// Pairs what has a key that occurs once among the unmatched of either side.
 fn unique(a: &Index, b: &Index, matching: &mut Matching, key: impl Fn(Function<'_>) -> [u8; 32]) {
     let once = |index: &Index, matched: &[Option<u32>]| {
-        let mut keys: FnvHashMap<[u8; 32], Option<u32>> = FnvHashMap::default();
+        let mut keys: NumberMap<[u8; 32], Option<u32>> = NumberMap::default();
         for (number, function) in (0u32..).zip(index.functions()) {
             if matched[number as usize].is_none() && function.instructions() > 0 {
                 keys.entry(key(function)).and_modify(|known| *known = None).or_insert(Some(number));
@@ -208,9 +207,9 @@ fn between(a: &Index, b: &Index, similarity: &Similarity, matching: &mut Matchin
 /// Functions that are each other's best by their sketches.
 fn by_sketch(a: &Index, b: &Index, similarity: &Similarity, matching: &mut Matching) {
     let free_a: HashSet<u32> =
-        (0..a.functions.len() as u32).filter(|&x| matching.to_b[x as usize].is_none()).collect();
+        (0..a.functions().len() as u32).filter(|&x| matching.to_b[x as usize].is_none()).collect();
     let free_b: Vec<u32> =
-        (0..b.functions.len() as u32).filter(|&y| matching.to_a[y as usize].is_none()).collect();
+        (0..b.functions().len() as u32).filter(|&y| matching.to_a[y as usize].is_none()).collect();
     if free_a.is_empty() || free_b.is_empty() {
         return;
     }

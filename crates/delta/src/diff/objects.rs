@@ -14,7 +14,7 @@ pub(crate) struct Objects {
 
 impl Objects {
     pub fn of(a: &Index, b: &Index) -> Self {
-        let mut objects = Self { to_b: vec![None; a.objects.len()], to_a: vec![None; b.objects.len()] };
+        let mut objects = Self { to_b: vec![None; a.objects().len()], to_a: vec![None; b.objects().len()] };
         let mut groups: BTreeMap<&str, (Vec<u32>, Vec<u32>)> = BTreeMap::new();
         for (number, object) in (0..).zip(a.objects()) {
             groups.entry(without_number(stable_name(object.name()))).or_default().0.push(number);

@@ -2,17 +2,16 @@
 
 use std::collections::{HashMap, HashSet};
 
-use fnv::FnvHashMap;
-
 use super::counts::Counts;
 use super::matching::Matching;
 use crate::index::{Index, IndexedFunction};
+use crate::lift::NumberMap;
 
 /// Frequencies over two indexes of what the unmatched functions have, and where A's features occur.
 pub(crate) struct Similarity {
-    features: FnvHashMap<u32, u32>,
-    numbers: FnvHashMap<u32, u32>,
-    occurrences: FnvHashMap<u32, Vec<u32>>,
+    features: NumberMap<u32, u32>,
+    numbers: NumberMap<u32, u32>,
+    occurrences: NumberMap<u32, Vec<u32>>,
     total: f64,
 }
 
@@ -26,7 +25,7 @@ const MAX_CANDIDATES: usize = 24;
 impl Similarity {
     /// Only what a function still unmatched has is counted, over all functions.
     pub fn of(a: &Index, b: &Index, matching: &Matching) -> Self {
-        let mut occurrences: FnvHashMap<u32, Vec<u32>> = FnvHashMap::default();
+        let mut occurrences: NumberMap<u32, Vec<u32>> = NumberMap::default();
         let (mut features, mut numbers) = (Counts::default(), Counts::default());
         let free_a = (0u32..).zip(a.functions()).filter(|(x, _)| matching.to_b[*x as usize].is_none());
         for (x, function) in free_a {
@@ -40,14 +39,14 @@ impl Similarity {
             numbers.want(function.numbers());
         }
         for index in [a, b] {
-            features.sample(&index.features, SAMPLE);
-            numbers.sample(&index.numbers, SAMPLE);
+            features.sample(&index.records.features, SAMPLE);
+            numbers.sample(&index.records.numbers, SAMPLE);
         }
-        let total = (a.functions.len() + b.functions.len()).max(2) as f64;
+        let total = (a.functions().len() + b.functions().len()).max(2) as f64;
         Self { features: features.into_table(), numbers: numbers.into_table(), occurrences, total }
     }
 
-    fn weight(&self, counts: &FnvHashMap<u32, u32>, key: u32) -> f64 {
+    fn weight(&self, counts: &NumberMap<u32, u32>, key: u32) -> f64 {
         (self.total / f64::from(counts.get(&key).copied().unwrap_or(1).max(1))).ln().max(0.05)
     }
 
@@ -59,7 +58,7 @@ impl Similarity {
     }
 
     /// Both sorted, each value once.
-    fn jaccard(&self, counts: &FnvHashMap<u32, u32>, x: &[u32], y: &[u32]) -> f64 {
+    fn jaccard(&self, counts: &NumberMap<u32, u32>, x: &[u32], y: &[u32]) -> f64 {
         let (mut i, mut j, mut common, mut all) = (0, 0, 0.0, 0.0);
         while i < x.len() || j < y.len() {
             let (left, right) = (x.get(i), y.get(j));

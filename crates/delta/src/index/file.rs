@@ -8,10 +8,11 @@
 
 use assay_evidence::Sha256;
 
-use super::{FunctionRecord, Index, NORMALISER_VERSION, ObjectRecord, Run};
+use super::{Index, NORMALISER_VERSION};
 use crate::error::DeltaError;
 use crate::lift::Target;
 use crate::limits::MAX_INDEX_ENTRIES;
+use crate::record::{FunctionRecord, ObjectRecord, Records, Run};
 
 const MAGIC: &[u8; 8] = b"ASSAYIDX";
 const HEADER: usize = 8 + 4 + 4 + 32;
@@ -27,12 +28,12 @@ impl Index {
         let about = serde_json::to_vec(&self.about).unwrap_or_default();
         let counts = [
             about.len(),
-            self.names.len(),
-            self.functions.len(),
-            self.objects.len(),
-            self.references.len(),
-            self.numbers.len(),
-            self.features.len(),
+            self.records.names.len(),
+            self.records.functions.len(),
+            self.records.objects.len(),
+            self.records.references.len(),
+            self.records.numbers.len(),
+            self.records.features.len(),
         ];
         let size: usize = counts.iter().zip(WIDTHS).map(|(count, width)| count * width + 8).sum();
         let mut out = Vec::with_capacity(HEADER + COUNTS * 8 + size);
@@ -42,14 +43,17 @@ impl Index {
         counts.iter().for_each(|&count| out.extend_from_slice(&(count as u64).to_le_bytes()));
         out.extend_from_slice(&about);
         align(&mut out);
-        out.extend_from_slice(self.names.as_bytes());
+        out.extend_from_slice(self.records.names.as_bytes());
         align(&mut out);
-        self.functions.iter().for_each(|function| put_function(&mut out, function));
-        self.objects.iter().for_each(|object| put_object(&mut out, object));
-        self.references.iter().for_each(|&target| out.extend_from_slice(&packed(target).to_le_bytes()));
-        self.numbers.iter().for_each(|number| out.extend_from_slice(&number.to_le_bytes()));
+        self.records.functions.iter().for_each(|function| put_function(&mut out, function));
+        self.records.objects.iter().for_each(|object| put_object(&mut out, object));
+        self.records
+            .references
+            .iter()
+            .for_each(|&target| out.extend_from_slice(&packed(target).to_le_bytes()));
+        self.records.numbers.iter().for_each(|number| out.extend_from_slice(&number.to_le_bytes()));
         align(&mut out);
-        self.features.iter().for_each(|feature| out.extend_from_slice(&feature.to_le_bytes()));
+        self.records.features.iter().for_each(|feature| out.extend_from_slice(&feature.to_le_bytes()));
         let digest = Sha256::of(&out[HEADER..]);
         out[16..HEADER].copy_from_slice(digest.as_bytes());
         out
@@ -67,8 +71,7 @@ impl Index {
         let names =
             std::str::from_utf8(names).map_err(|_| DeltaError::NotAnIndex { detail: "a name is no text" })?;
         let word = |word: &[u8]| u32::from_le_bytes([word[0], word[1], word[2], word[3]]);
-        let index = Self {
-            about,
+        let records = Records {
             names: names.to_owned(),
             functions: functions.chunks_exact(FUNCTION).map(function).collect(),
             objects: objects.chunks_exact(OBJECT).map(object).collect(),
@@ -80,6 +83,7 @@ impl Index {
             numbers: numbers.chunks_exact(4).map(word).collect(),
             features: features.chunks_exact(4).map(word).collect(),
         };
+        let index = Self { about, records };
         index
             .is_consistent()
             .then_some(index)
@@ -90,21 +94,25 @@ impl Index {
         let within = |run: Run, length: usize| run.from as usize + run.length as usize <= length;
         let named = |run: Run| {
             let (from, to) = (run.from as usize, run.from as usize + run.length as usize);
-            self.names.get(from..to).is_some()
+            self.records.names.get(from..to).is_some()
         };
-        let targets = self.references.iter().all(|target| match *target {
-            Target::Function(number) => (number as usize) < self.functions.len(),
-            Target::Object(number) => (number as usize) < self.objects.len(),
+        let targets = self.records.references.iter().all(|target| match *target {
+            Target::Function(number) => (number as usize) < self.records.functions.len(),
+            Target::Object(number) => (number as usize) < self.records.objects.len(),
             Target::Variable(_) => true,
         });
         targets
-            && self.functions.iter().all(|f| {
+            && self.records.functions.iter().all(|f| {
                 named(f.name)
-                    && within(f.numbers, self.numbers.len())
-                    && within(f.references, self.references.len())
-                    && within(f.features, self.features.len())
+                    && within(f.numbers, self.records.numbers.len())
+                    && within(f.references, self.records.references.len())
+                    && within(f.features, self.records.features.len())
             })
-            && self.objects.iter().all(|o| named(o.name) && within(o.references, self.references.len()))
+            && self
+                .records
+                .objects
+                .iter()
+                .all(|o| named(o.name) && within(o.references, self.records.references.len()))
     }
 }
 

@@ -8,57 +8,12 @@ use assay_binary::{Address, Architecture, Module, ModuleFormat, Toolchain};
 use assay_evidence::Sha256;
 
 use crate::error::DeltaError;
-use crate::lift::{self, Lifted, Target};
+use crate::lift::{self, Target};
+use crate::record::{FunctionRecord, NAMED, OPEN, ObjectRecord, Records, Run};
 
 /// The version of everything that goes into a hash, the decoders included. Hashes of two versions
 /// are never compared.
-pub const NORMALISER_VERSION: u32 = 2;
-
-/// A run of one of the index's arrays.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Run {
-    pub from: u32,
-    pub length: u32,
-}
-
-impl Run {
-    fn of<T>(self, array: &[T]) -> &[T] {
-        let from = self.from as usize;
-        array.get(from..from + self.length as usize).unwrap_or_default()
-    }
-}
-
-/// The fixed part of a function.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct FunctionRecord {
-    pub address: u64,
-    pub size: u64,
-    pub masked: u64,
-    pub exact: Sha256,
-    pub meaning: Sha256,
-    pub closure: Sha256,
-    pub name: Run,
-    pub numbers: Run,
-    pub references: Run,
-    pub features: Run,
-    /// Bit 0: the name is the file's own. Bit 1: it calls or jumps to computed places.
-    pub flags: u32,
-}
-
-/// The fixed part of a named object.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ObjectRecord {
-    pub address: u64,
-    pub size: u64,
-    pub meaning: [u8; 16],
-    pub exact: [u8; 16],
-    pub closure: Sha256,
-    pub name: Run,
-    pub references: Run,
-}
-
-const NAMED: u32 = 1;
-const OPEN: u32 = 2;
+pub const NORMALISER_VERSION: u32 = 3;
 
 /// What an index says of its artifact.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -92,12 +47,7 @@ pub struct About {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Index {
     pub(crate) about: About,
-    pub(crate) functions: Vec<FunctionRecord>,
-    pub(crate) objects: Vec<ObjectRecord>,
-    pub(crate) names: String,
-    pub(crate) numbers: Vec<u32>,
-    pub(crate) references: Vec<Target>,
-    pub(crate) features: Vec<u32>,
+    pub(crate) records: Records,
 }
 
 /// One function of an index.
@@ -160,17 +110,17 @@ impl<'i> IndexedFunction<'i> {
     }
 
     pub(crate) fn numbers(&self) -> &'i [u32] {
-        self.record.numbers.of(&self.index.numbers)
+        self.record.numbers.of(&self.index.records.numbers)
     }
 
     /// What it refers to inside its file, in order, repetitions included.
     pub fn references(&self) -> &'i [Target] {
-        self.record.references.of(&self.index.references)
+        self.record.references.of(&self.index.records.references)
     }
 
     /// T2: the sorted features of its sketch.
     pub fn features(&self) -> &'i [u32] {
-        self.record.features.of(&self.index.features)
+        self.record.features.of(&self.index.records.features)
     }
 }
 
@@ -207,7 +157,7 @@ impl<'i> IndexedObject<'i> {
     }
 
     pub(crate) fn references(&self) -> &'i [Target] {
-        self.record.references.of(&self.index.references)
+        self.record.references.of(&self.index.records.references)
     }
 }
 
@@ -242,55 +192,13 @@ impl Index {
             lifted: lifted_at_all,
             warnings,
         };
-        let lifted = lift::lift(module);
-        let closures = closure::closures(&lifted);
-        Self::assemble(about, lifted, &closures)
-    }
-
-    fn assemble(about: About, lifted: Lifted, closures: &[Sha256]) -> Self {
-        let mut index = Self {
-            about,
-            functions: Vec::with_capacity(lifted.functions.len()),
-            objects: Vec::with_capacity(lifted.objects.len()),
-            names: String::new(),
-            numbers: Vec::new(),
-            references: Vec::new(),
-            features: Vec::new(),
-        };
-        let count = lifted.functions.len();
-        for (function, closure) in lifted.functions.into_iter().zip(closures) {
-            let record = FunctionRecord {
-                address: function.address,
-                size: function.size,
-                masked: function.masked,
-                exact: Sha256::from_bytes(function.exact),
-                meaning: Sha256::from_bytes(function.meaning),
-                closure: *closure,
-                name: put_text(&mut index.names, &function.name),
-                numbers: put(&mut index.numbers, &function.numbers),
-                references: put(&mut index.references, &function.references),
-                features: put(&mut index.features, &function.features),
-                flags: if function.named { NAMED } else { 0 } | if function.open { OPEN } else { 0 },
-            };
-            index.functions.push(record);
-        }
-        for (object, closure) in lifted.objects.into_iter().zip(&closures[count..]) {
-            let record = ObjectRecord {
-                address: object.address,
-                size: object.size,
-                meaning: object.meaning,
-                exact: object.exact,
-                closure: *closure,
-                name: put_text(&mut index.names, &object.name),
-                references: put(&mut index.references, &object.references),
-            };
-            index.objects.push(record);
-        }
-        index
+        let mut records = lift::lift(module);
+        closure::close(&mut records);
+        Self { about, records }
     }
 
     fn text(&self, run: Run) -> &str {
-        self.names.get(run.from as usize..(run.from + run.length) as usize).unwrap_or_default()
+        self.records.text(run)
     }
 
     /// What it says of its artifact.
@@ -310,7 +218,7 @@ impl Index {
 
     /// Its functions by address.
     pub fn functions(&self) -> impl ExactSizeIterator<Item = IndexedFunction<'_>> + Clone {
-        self.functions.iter().map(|record| IndexedFunction { index: self, record })
+        self.records.functions.iter().map(|record| IndexedFunction { index: self, record })
     }
 
     /// The function of that number.
@@ -318,27 +226,15 @@ impl Index {
     /// # Panics
     /// Where there is none.
     pub(crate) fn function(&self, number: usize) -> IndexedFunction<'_> {
-        IndexedFunction { index: self, record: &self.functions[number] }
+        IndexedFunction { index: self, record: &self.records.functions[number] }
     }
 
     /// Its named data objects by address.
     pub fn objects(&self) -> impl ExactSizeIterator<Item = IndexedObject<'_>> + Clone {
-        self.objects.iter().map(|record| IndexedObject { index: self, record })
+        self.records.objects.iter().map(|record| IndexedObject { index: self, record })
     }
 
     pub(crate) fn object(&self, number: usize) -> IndexedObject<'_> {
-        IndexedObject { index: self, record: &self.objects[number] }
+        IndexedObject { index: self, record: &self.records.objects[number] }
     }
-}
-
-fn put<T: Clone>(array: &mut Vec<T>, values: &[T]) -> Run {
-    let from = array.len() as u32;
-    array.extend_from_slice(values);
-    Run { from, length: values.len() as u32 }
-}
-
-fn put_text(texts: &mut String, text: &str) -> Run {
-    let from = texts.len() as u32;
-    texts.push_str(text);
-    Run { from, length: text.len() as u32 }
 }

@@ -5,7 +5,8 @@
 //! them; a page that a branch may bypass is at worst a wrong explanation of a number.
 
 use super::code::{
-    Condition, Convention, Effect, Exact, Flow, Instruction, Memory, Operand, Operation, Reference, Register,
+    Body, Condition, Convention, Effect, Exact, Flow, Instruction, Memory, Operand, Operation, Reference,
+    Register,
 };
 
 /// The procedure call standard (AAPCS64).
@@ -20,16 +21,31 @@ const VECTOR: u8 = 32;
 const NOP: u32 = 0xd503_201f;
 
 /// Decodes the words of one range; `slot` gives the address that a relocation puts at an address.
-pub(crate) fn decode(bytes: &[u8], address: u64, slot: &dyn Fn(u64) -> Option<u64>) -> Vec<Instruction> {
+pub(crate) fn decode(bytes: &[u8], address: u64, slot: impl Fn(u64) -> Option<u64>, body: &mut Body) {
+    instructions(bytes, address, slot).for_each(|instruction| body.push(instruction));
+}
+
+/// Calls `found` for each address that an instruction names and does not go to.
+pub(crate) fn data_references(
+    bytes: &[u8],
+    address: u64,
+    slot: impl Fn(u64) -> Option<u64>,
+    found: impl FnMut(u64),
+) {
+    instructions(bytes, address, slot).filter_map(|instruction| instruction.named_data()).for_each(found);
+}
+
+fn instructions(
+    bytes: &[u8],
+    address: u64,
+    slot: impl Fn(u64) -> Option<u64>,
+) -> impl Iterator<Item = Instruction> {
     let mut pages: [Option<u64>; 32] = [None; 32];
     let words = bytes.chunks_exact(4).map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]]));
-    words
-        .zip((address..).step_by(4))
-        .map(|(word, at)| {
-            let mut decoder = Decoder { word, at, pages: &mut pages, slot: slot(at) };
-            decoder.instruction()
-        })
-        .collect()
+    words.zip((address..).step_by(4)).map(move |(word, at)| {
+        let mut decoder = Decoder { word, at, pages: &mut pages, slot: slot(at) };
+        decoder.instruction()
+    })
 }
 
 struct Decoder<'p> {
@@ -294,14 +310,8 @@ impl Decoder<'_> {
         if self.is(0x3b00_0000, 0x1800_0000) {
             let target = self.near(5, 19);
             let size = if self.field(30, 2) == 0 { 4 } else { 8 };
-            let memory = Memory {
-                base: None,
-                index: None,
-                scale: 1,
-                displacement: 0,
-                address: Some(target),
-                size: size as u8,
-            };
+            let memory =
+                Memory { base: None, index: None, scale: 1, displacement: 0, named: true, size: size as u8 };
             let effect = load(transferred(rt, vector), memory);
             let reference = Some(Reference::Memory(target, size));
             let writes = (!vector).then_some(rt);
@@ -322,7 +332,7 @@ impl Decoder<'_> {
             index: None,
             scale: 1,
             displacement: 0,
-            address: None,
+            named: false,
             size: size as u8,
         };
         let mut word = Word::plain(Effect::None, None);
@@ -331,7 +341,7 @@ impl Decoder<'_> {
             let page = if rn < 31 { self.pages[rn as usize] } else { None };
             let named = self.slot.or(page.map(|page| page.wrapping_add_signed(memory.displacement)));
             if let Some(target) = named {
-                memory = Memory { base: None, displacement: 0, address: Some(target), ..memory };
+                memory = Memory { base: None, displacement: 0, named: true, ..memory };
                 word.address_bits = 0x003f_fc00;
                 word.reference = Some(Reference::Memory(target, size));
             }
@@ -364,7 +374,7 @@ impl Decoder<'_> {
             index: None,
             scale: 1,
             displacement: displacement + extra,
-            address: None,
+            named: false,
             size: size as u8,
         };
         let is_load = self.field(22, 1) == 1;
@@ -463,7 +473,7 @@ mod tests {
     use super::*;
 
     fn one(word: u32) -> Instruction {
-        decode(&word.to_le_bytes(), 0x1000, &|_| None)[0]
+        instructions(&word.to_le_bytes(), 0x1000, |_| None).next().unwrap()
     }
 
     /// Expected values are the manual's own examples of aliases, assembled by hand.
@@ -490,7 +500,7 @@ mod tests {
         // adrp x0, +1 page; add x0, x0, #0x10
         let words = [0xb000_0000u32, 0x9100_4000];
         let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
-        let code = decode(&bytes, 0x1000, &|_| None);
+        let code: Vec<Instruction> = instructions(&bytes, 0x1000, |_| None).collect();
         assert_eq!(code[0].reference, None);
         assert_eq!(code[1].reference, Some(Reference::Address(0x2010)));
     }

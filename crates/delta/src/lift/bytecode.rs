@@ -5,41 +5,44 @@ use std::collections::HashMap;
 use assay_binary::{BytecodeInstruction, BytecodeOperand, Method, Module};
 use assay_evidence::Sha256;
 
-use super::function::LiftedFunction;
 use super::hash::{hash, mix};
 use super::noise;
 use super::values::{FeatureKind, feature};
 use super::world::Target;
+use crate::record::{FunctionRecord, NAMED, OPEN, Records, UNKNOWN, put};
 
-/// Lifts one method.
-pub(crate) fn lift(module: &Module<'_>, number: u32) -> LiftedFunction {
+/// Lifts one method and adds it to `records`.
+pub(crate) fn lift(module: &Module<'_>, number: u32, records: &mut Records) {
     let method = &module.methods[number as usize];
     let (mut exact, mut meaning, mut masked) = (Sha256::stream(), Sha256::stream(), Vec::new());
-    let mut lifted = LiftedFunction {
-        name: method.name.clone(),
-        named: method.named,
-        address: method.address.0,
-        size: method.size,
-        ..LiftedFunction::default()
-    };
+    let (mut numbers, mut references, mut open) = (Vec::new(), Vec::new(), false);
     let mut ordinals = HashMap::new();
     for instruction in &method.instructions {
-        let (plain, without) = bytes(instruction, &mut lifted.references, &mut ordinals);
+        let (plain, without) = bytes(instruction, &mut references, &mut ordinals);
         masked.extend_from_slice(instruction.operation.as_bytes());
         exact.update(&plain);
         meaning.update(&without);
-        lifted.numbers.push(hash(&without) as u32);
-        lifted.open |= is_open(instruction.operation);
+        numbers.push(hash(&without) as u32);
+        open |= is_open(instruction.operation);
     }
     for fact in &method.facts {
         exact.update(fact.as_bytes());
         meaning.update(fact.as_bytes());
     }
-    lifted.masked = hash(&masked);
-    lifted.exact = *exact.finish().as_bytes();
-    lifted.meaning = *meaning.finish().as_bytes();
-    lifted.features = features(method);
-    lifted
+    let record = FunctionRecord {
+        address: method.address.0,
+        size: method.size,
+        masked: hash(&masked),
+        exact: exact.finish(),
+        meaning: meaning.finish(),
+        closure: UNKNOWN,
+        name: records.name(&method.name),
+        numbers: put(&mut records.numbers, numbers),
+        references: put(&mut records.references, references),
+        features: put(&mut records.features, features(method)),
+        flags: if method.named { NAMED } else { 0 } | if open { OPEN } else { 0 },
+    };
+    records.functions.push(record);
 }
 
 fn bytes(

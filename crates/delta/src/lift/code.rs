@@ -16,6 +16,12 @@ pub(crate) struct Exact {
 impl Exact {
     /// Adds bytes; what no longer fits is folded into the last eight.
     pub fn push(&mut self, bytes: &[u8]) {
+        let from = usize::from(self.length);
+        if let Some(place) = self.bytes.get_mut(from..from + bytes.len()) {
+            place.copy_from_slice(bytes);
+            self.length += bytes.len() as u8;
+            return;
+        }
         for &byte in bytes {
             if usize::from(self.length) < self.bytes.len() {
                 self.bytes[usize::from(self.length)] = byte;
@@ -72,8 +78,8 @@ pub(crate) struct Memory {
     pub index: Option<Register>,
     pub scale: u8,
     pub displacement: i64,
-    /// The address, where the instruction names it.
-    pub address: Option<u64>,
+    /// Whether the instruction names the address; then base and displacement are not given.
+    pub named: bool,
     /// Bytes read or written.
     pub size: u8,
 }
@@ -200,4 +206,45 @@ pub(crate) struct Convention {
     pub result: Register,
     /// Registers through which the frame is addressed.
     pub frame: &'static [Register],
+}
+
+/// The code of one function with its instructions numbered; padding has the number of what follows.
+#[derive(Default)]
+pub(crate) struct Body {
+    pub code: Vec<Instruction>,
+    /// Addresses with numbers, sorted once [`Body::finish`] was called.
+    numbers: Vec<(u64, u32)>,
+}
+
+impl Body {
+    /// Adds the next instruction.
+    pub fn push(&mut self, instruction: Instruction) {
+        self.numbers.push((instruction.address, self.code.len() as u32));
+        if !instruction.padding {
+            self.code.push(instruction);
+        }
+    }
+
+    /// Forgets all; what it occupies is used again.
+    pub fn clear(&mut self) {
+        self.code.clear();
+        self.numbers.clear();
+    }
+
+    /// Everything was added.
+    pub fn finish(&mut self) {
+        if !self.numbers.is_sorted() {
+            self.numbers.sort_unstable();
+        }
+    }
+
+    /// The number of the instruction that starts at `address`.
+    pub fn number_at(&self, address: u64) -> Option<u32> {
+        let (first, last) = (self.numbers.first()?, self.numbers.last()?);
+        if address < first.0 || address > last.0 {
+            return None;
+        }
+        let at = self.numbers.binary_search_by_key(&address, |&(start, _)| start).ok()?;
+        Some(self.numbers[at].1)
+    }
 }

@@ -3,128 +3,110 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use assay_binary::Address;
+use assay_binary::{Address, SectionKind, SlotTarget};
 use assay_evidence::Sha256;
-use fnv::FnvHashMap;
 
-use super::code::{Flow, Instruction, Reference};
-use super::hash::hash;
+use super::code::{Body, Flow, Instruction, Reference};
+use super::hash::{NumberMap, hash};
 use super::positions::source_positions;
 use super::values::{FeatureKind, Sketch};
 use super::world::{Named, Target, World};
 use crate::limits::MAX_TABLE_ENTRIES;
+use crate::record::{FunctionRecord, NAMED, OPEN, Records, Run, UNKNOWN, put};
 
-/// A function as lifted.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct LiftedFunction {
-    /// Its best name; made from its address where the file has none.
-    pub name: String,
-    /// Whether the name is the file's own.
-    pub named: bool,
-    pub address: u64,
-    pub size: u64,
-    /// T0: operations, registers and numbers alone.
-    pub masked: u64,
-    /// T1 with everything a run could observe, targets excepted.
-    pub exact: [u8; 32],
-    /// T1 without build noise.
-    pub meaning: [u8; 32],
-    /// One number per instruction, noise left out.
-    pub numbers: Vec<u32>,
-    /// What it refers to, in order, repetitions included.
-    pub references: Vec<Target>,
-    /// T2.
-    pub features: Vec<u32>,
-    /// Whether it calls or jumps to computed places.
-    pub open: bool,
-}
-
-/// What addresses mean, remembered within one thread.
-#[derive(Default)]
+/// What one thread uses again for every function.
 pub(crate) struct Memory {
-    names: FnvHashMap<(u64, u64), Named>,
+    names: NumberMap<(u64, u64), Named>,
+    body: Body,
+    work: Work,
+    sketch: Sketch,
 }
+
+/// Most meanings of addresses that one thread remembers; neighbours name the same things.
+const MAX_REMEMBERED: usize = 1 << 14;
 
 impl Memory {
-    fn name<'s>(&'s mut self, world: &World<'_, '_>, address: u64, size: Option<u64>) -> &'s Named {
-        let key = (address, size.unwrap_or(u64::MAX));
-        self.names.entry(key).or_insert_with(|| world.name(address, size))
+    pub fn new(world: &World<'_, '_>) -> Self {
+        let (names, work) = (NumberMap::default(), Work::default());
+        Self { names, body: Body::default(), work, sketch: Sketch::new(world.convention()) }
     }
 }
 
-/// The code of one function with its instructions numbered; padding has the number of what follows.
-pub(crate) struct Body {
-    pub code: Vec<Instruction>,
-    numbers: Vec<(u64, u32)>,
-}
-
-impl Body {
-    pub fn of(world: &World<'_, '_>, function: u32) -> Self {
-        let mut numbers = Vec::new();
-        let mut code = Vec::new();
-        for instruction in world.decode(function).into_iter().flatten() {
-            numbers.push((instruction.address, code.len() as u32));
-            if !instruction.padding {
-                code.push(instruction);
-            }
-        }
-        numbers.sort_unstable();
-        Self { code, numbers }
-    }
-
-    /// The number of the instruction that starts at `address`.
-    pub fn number_at(&self, address: u64) -> Option<u32> {
-        let at = self.numbers.binary_search_by_key(&address, |&(start, _)| start).ok()?;
-        Some(self.numbers[at].1)
-    }
-}
-
-/// Lifts one function.
-pub(crate) fn lift(world: &World<'_, '_>, memory: &mut Memory, function: u32) -> LiftedFunction {
+/// Lifts one function and adds it to `records`.
+pub(crate) fn lift(world: &World<'_, '_>, memory: &mut Memory, function: u32, records: &mut Records) {
     let about = &world.module.functions[function as usize];
-    let size = about.ranges.iter().map(|&(_, size)| size).sum();
-    let named = about.names.first().cloned();
-    let mut lifted = LiftedFunction {
-        named: named.is_some(),
-        name: named.unwrap_or_else(|| format!("sub_{:x}", about.address.0)),
+    let (name, flags) = match about.names.first() {
+        Some(name) => (records.name(name), NAMED),
+        None => (records.name(&format!("sub_{:x}", about.address.0)), 0),
+    };
+    let mut record = FunctionRecord {
         address: about.address.0,
-        size,
-        ..LiftedFunction::default()
+        size: about.ranges.iter().map(|&(_, size)| size).sum(),
+        masked: 0,
+        exact: UNKNOWN,
+        meaning: UNKNOWN,
+        closure: UNKNOWN,
+        name,
+        numbers: Run::default(),
+        references: Run::default(),
+        features: Run::default(),
+        flags,
     };
-    if !world.is_lifted() {
-        unlifted(world, &about.ranges, &mut lifted);
-        return lifted;
+    match world.is_lifted() {
+        true => lift_code(world, memory, function, &mut record, records),
+        false => hash_bytes(world, &about.ranges, &mut record),
     }
-    let body = Body::of(world, function);
-    let mut lift = Lift {
-        world,
-        body: &body,
-        lifted,
-        ordinals: FnvHashMap::default(),
-        masked: Vec::new(),
-        bytes: Vec::new(),
-    };
-    let parts: Vec<Part> = body.code.iter().map(|instruction| lift.part(instruction, memory)).collect();
-    let positions = source_positions(&body, &parts, world);
-    lift.finish(&parts, &positions)
+    records.functions.push(record);
+}
+
+fn lift_code(
+    world: &World<'_, '_>,
+    memory: &mut Memory,
+    function: u32,
+    record: &mut FunctionRecord,
+    records: &mut Records,
+) {
+    let positions = divide(world, memory, function);
+    let Memory { body, work, sketch, .. } = memory;
+    work.set_positions_aside(&body.code, &positions);
+    draw(sketch, body, work, &positions);
+    record.masked = hash(&work.masked);
+    record.exact = Sha256::of(&work.exact);
+    record.meaning = if work.plain.is_empty() { record.exact } else { work.meaning() };
+    let numbers = work.parts.iter().map(|part| hash(work.plain_of(part)) as u32);
+    record.numbers = put(&mut records.numbers, numbers);
+    record.references = put(&mut records.references, work.references.iter().copied());
+    record.features = put(&mut records.features, sketch.finish());
+    let computed = |i: &Instruction| matches!(i.flow, Flow::Computed | Flow::ComputedCall);
+    if body.code.iter().any(computed) {
+        record.flags |= OPEN;
+    }
 }
 
 /// The instructions of a function, by number, that only load the line of a source file.
 pub(crate) fn noise_of(world: &World<'_, '_>, function: u32) -> BTreeSet<usize> {
-    if !world.is_lifted() {
-        return BTreeSet::new();
+    match world.is_lifted() {
+        true => divide(world, &mut Memory::new(world), function),
+        false => BTreeSet::new(),
     }
-    let body = Body::of(world, function);
-    let mut memory = Memory::default();
-    let lifted = LiftedFunction::default();
-    let (ordinals, masked, bytes) = (FnvHashMap::default(), Vec::new(), Vec::new());
-    let mut lift = Lift { world, body: &body, lifted, ordinals, masked, bytes };
-    let parts: Vec<Part> = body.code.iter().map(|instruction| lift.part(instruction, &mut memory)).collect();
-    source_positions(&body, &parts, world)
+}
+
+/// Decodes a function and divides it into parts; the instructions that only load the line of a source
+/// file.
+fn divide(world: &World<'_, '_>, memory: &mut Memory, function: u32) -> BTreeSet<usize> {
+    let Memory { names, body, work, .. } = memory;
+    world.decode(function, body);
+    if names.len() > MAX_REMEMBERED {
+        names.clear();
+    }
+    work.clear();
+    let mut division = Division { world, body, work, names };
+    body.code.iter().for_each(|instruction| division.add(instruction));
+    source_positions(body, &work.parts, world)
 }
 
 /// Bytes of an architecture that is not decoded, with what a linker fills left out.
-fn unlifted(world: &World<'_, '_>, ranges: &[(Address, u64)], lifted: &mut LiftedFunction) {
+fn hash_bytes(world: &World<'_, '_>, ranges: &[(Address, u64)], record: &mut FunctionRecord) {
     let mut bytes = Vec::new();
     for &(start, size) in ranges {
         let from = bytes.len();
@@ -135,15 +117,16 @@ fn unlifted(world: &World<'_, '_>, ranges: &[(Address, u64)], lifted: &mut Lifte
             bytes[at.min(end)..end].fill(0);
         }
     }
-    lifted.masked = hash(&bytes);
-    lifted.exact = *Sha256::of(&bytes).as_bytes();
-    lifted.meaning = lifted.exact;
+    record.masked = hash(&bytes);
+    record.exact = Sha256::of(&bytes);
+    record.meaning = record.exact;
 }
 
-/// What one instruction contributes: runs of [`Lift::bytes`].
+/// What one instruction contributes: runs of the buffers of [`Work`].
 pub(super) struct Part {
-    exact: Range<usize>,
-    meaning: Range<usize>,
+    exact: Range<u32>,
+    /// The same without noise, where there is some.
+    plain: Option<Range<u32>>,
     /// The hash of what it names, for the sketch.
     named: Option<u64>,
     pub is_source_path: bool,
@@ -151,150 +134,190 @@ pub(super) struct Part {
     import: Option<u64>,
 }
 
-struct Lift<'b, 'm, 'data> {
-    world: &'b World<'m, 'data>,
-    body: &'b Body,
-    lifted: LiftedFunction,
-    ordinals: FnvHashMap<Target, u16>,
+/// Buffers for one function.
+#[derive(Default)]
+struct Work {
+    ordinals: NumberMap<Target, u16>,
+    references: Vec<Target>,
+    parts: Vec<Part>,
     masked: Vec<u8>,
-    /// What the parts consist of.
-    bytes: Vec<u8>,
+    exact: Vec<u8>,
+    plain: Vec<u8>,
+    cases: Vec<u32>,
+    /// The instructions, sorted, that control comes to from within.
+    entered: Vec<u32>,
 }
 
-impl Lift<'_, '_, '_> {
-    fn part(&mut self, instruction: &Instruction, memory: &mut Memory) -> Part {
-        let from = self.bytes.len();
-        let bytes = instruction.exact.bytes();
-        self.masked.extend_from_slice(bytes);
-        self.bytes.push(bytes.len() as u8);
-        self.bytes.extend_from_slice(bytes);
-        let named = self.named(instruction, memory);
-        let Some(named) = named else {
-            let run = from..self.bytes.len();
-            return Part {
-                exact: run.clone(),
-                meaning: run,
-                named: None,
-                is_source_path: false,
-                text: None,
-                import: None,
-            };
-        };
-        let own = from..self.bytes.len();
-        let ordinals: Vec<u16> = named.targets.iter().map(|&target| self.ordinal(target)).collect();
-        let mut with = |identity: &[u8; 16]| {
-            self.bytes.extend_from_slice(identity);
-            ordinals.iter().for_each(|ordinal| self.bytes.extend_from_slice(&ordinal.to_le_bytes()));
-        };
-        with(&named.exact);
-        let exact = from..self.bytes.len();
-        let meaning = if named.exact == named.meaning {
-            exact.clone()
-        } else {
-            let start = self.bytes.len();
-            self.bytes.extend_from_within(own);
-            self.bytes.extend_from_slice(&named.meaning);
-            ordinals.iter().for_each(|ordinal| self.bytes.extend_from_slice(&ordinal.to_le_bytes()));
-            start..self.bytes.len()
-        };
-        Part {
-            exact,
-            meaning,
-            named: Some(named.import.or(named.text).unwrap_or_else(|| hash(&named.meaning))),
-            is_source_path: named.is_source_path,
-            text: named.text,
-            import: named.import,
+fn run(range: &Range<u32>) -> Range<usize> {
+    range.start as usize..range.end as usize
+}
+
+impl Work {
+    fn clear(&mut self) {
+        self.ordinals.clear();
+        self.references.clear();
+        self.parts.clear();
+        self.masked.clear();
+        self.exact.clear();
+        self.plain.clear();
+        self.entered.clear();
+    }
+
+    fn plain_of(&self, part: &Part) -> &[u8] {
+        match &part.plain {
+            Some(plain) => &self.plain[run(plain)],
+            None => &self.exact[run(&part.exact)],
+        }
+    }
+
+    fn meaning(&self) -> Sha256 {
+        let mut meaning = Sha256::stream();
+        self.parts.iter().for_each(|part| meaning.update(self.plain_of(part)));
+        meaning.finish()
+    }
+
+    fn set_positions_aside(&mut self, code: &[Instruction], positions: &BTreeSet<usize>) {
+        for &index in positions {
+            let bytes = code[index].exact.bytes();
+            let from = self.plain.len() as u32;
+            self.plain.extend_from_slice(b"source line");
+            self.plain.extend_from_slice(&bytes[..bytes.len().min(4)]);
+            self.parts[index].plain = Some(from..self.plain.len() as u32);
         }
     }
 
     fn ordinal(&mut self, target: Target) -> u16 {
-        self.lifted.references.push(target);
+        self.references.push(target);
         let next = self.ordinals.len() as u16;
         *self.ordinals.entry(target).or_insert(next)
     }
 
-    /// What the instruction names; a place of this function is added to the bytes at once.
-    fn named<'s>(&mut self, instruction: &Instruction, memory: &'s mut Memory) -> Option<&'s Named> {
-        let (target, size) = match instruction.reference? {
-            Reference::Branch(target) | Reference::Address(target) => (target, None),
-            Reference::Memory(target, size) => (target, Some(size)),
-        };
-        let is_import = self.world.import_in_code(target).is_some();
-        if let Some(number) = self.body.number_at(target).filter(|_| !is_import) {
-            self.bytes.extend_from_slice(b"here");
-            self.bytes.extend_from_slice(&number.to_le_bytes());
-            return None;
-        }
-        if let Some(cases) = self.cases(target) {
-            self.bytes.extend_from_slice(b"cases");
-            cases.iter().for_each(|case| self.bytes.extend_from_slice(&case.to_le_bytes()));
-            return None;
-        }
-        Some(memory.name(self.world, target, size))
+    /// The place of a function of the file.
+    fn function(&mut self, number: u32, identity: &Named) {
+        self.exact.extend_from_slice(&identity.exact);
+        let ordinal = self.ordinal(Target::Function(number));
+        self.exact.extend_from_slice(&ordinal.to_le_bytes());
     }
 
-    /// The instructions that a table at `base` leads to: distances of 32 bits from the table's own start
-    /// (position-independent code), or whole addresses that a relocation fills.
-    fn cases(&self, base: u64) -> Option<Vec<u32>> {
-        let module = self.world.module;
-        let region =
-            module.region_at(base).filter(|region| region.kind == assay_binary::SectionKind::Data)?;
-        let end = region.end().min(self.world.next_point(base));
-        let mut cases = Vec::new();
-        let width = if module.slot_at(base).is_some() { self.world.pointer() } else { 4 };
-        for at in (base..end).step_by(width as usize).take(MAX_TABLE_ENTRIES) {
-            let target = match module.slot_at(at).map(|slot| &slot.target) {
-                Some(assay_binary::SlotTarget::Address(target)) => *target,
-                Some(_) => break,
-                None if width == 4 => {
-                    let Some(word) = module.bytes(at, 4) else { break };
-                    base.wrapping_add_signed(i64::from(i32::from_le_bytes([
-                        word[0], word[1], word[2], word[3],
-                    ])))
-                }
-                None => break,
-            };
-            let Some(number) = self.body.number_at(target) else { break };
-            cases.push(number);
+    /// Everything else that has a meaning; `from` is where the instruction's bytes begin.
+    fn named(&mut self, named: &Named, from: usize) -> Option<Range<u32>> {
+        let (own, ordinals) = (from..self.exact.len(), self.exact.len() + named.exact.len());
+        self.exact.extend_from_slice(&named.exact);
+        for &target in &named.targets {
+            let ordinal = self.ordinal(target);
+            self.exact.extend_from_slice(&ordinal.to_le_bytes());
         }
-        (cases.len() > 1).then_some(cases)
-    }
-
-    fn finish(mut self, parts: &[Part], positions: &BTreeSet<usize>) -> LiftedFunction {
-        let (mut exact, mut meaning) = (Sha256::stream(), Sha256::stream());
-        let mut numbers = Vec::with_capacity(parts.len());
-        for (index, part) in parts.iter().enumerate() {
-            exact.update(&self.bytes[part.exact.clone()]);
-            let without = positions.contains(&index).then(|| without_number(&self.body.code[index]));
-            let bytes = without.as_deref().unwrap_or(&self.bytes[part.meaning.clone()]);
-            meaning.update(bytes);
-            numbers.push(hash(bytes) as u32);
-        }
-        self.lifted.masked = hash(&self.masked);
-        self.lifted.exact = *exact.finish().as_bytes();
-        self.lifted.meaning = *meaning.finish().as_bytes();
-        self.lifted.numbers = numbers;
-        let computed = |i: &Instruction| matches!(i.flow, Flow::Computed | Flow::ComputedCall);
-        self.lifted.open = self.body.code.iter().any(computed);
-        self.lifted.features = sketch(self.world, self.body, parts, positions);
-        self.lifted
+        (named.exact != named.meaning).then(|| {
+            let start = self.plain.len() as u32;
+            self.plain.extend_from_slice(&self.exact[own]);
+            self.plain.extend_from_slice(&named.meaning);
+            self.plain.extend_from_slice(&self.exact[ordinals..]);
+            start..self.plain.len() as u32
+        })
     }
 }
 
-fn sketch(world: &World<'_, '_>, body: &Body, parts: &[Part], positions: &BTreeSet<usize>) -> Vec<u32> {
-    let mut entered = vec![false; body.code.len()];
-    let inner = body.code.iter().filter_map(|i| match i.reference {
-        Some(Reference::Branch(target)) => body.number_at(target),
-        _ => None,
-    });
-    inner.for_each(|number| {
-        if let Some(place) = entered.get_mut(number as usize) {
-            *place = true;
+/// A function being divided.
+struct Division<'d, 'm, 'data> {
+    world: &'d World<'m, 'data>,
+    body: &'d Body,
+    work: &'d mut Work,
+    names: &'d mut NumberMap<(u64, u64), Named>,
+}
+
+impl Division<'_, '_, '_> {
+    fn add(&mut self, instruction: &Instruction) {
+        let from = self.work.exact.len();
+        let bytes = instruction.exact.bytes();
+        self.work.masked.extend_from_slice(bytes);
+        self.work.exact.push(bytes.len() as u8);
+        self.work.exact.extend_from_slice(bytes);
+        let mut part =
+            Part { exact: 0..0, plain: None, named: None, is_source_path: false, text: None, import: None };
+        if let Some(reference) = instruction.reference {
+            self.refer(reference, from, &mut part);
         }
-    });
-    let mut sketch = Sketch::new(world.convention());
-    for (index, (instruction, part)) in body.code.iter().zip(parts).enumerate() {
-        if entered[index] {
+        part.exact = from as u32..self.work.exact.len() as u32;
+        self.work.parts.push(part);
+    }
+
+    fn refer(&mut self, reference: Reference, from: usize, part: &mut Part) {
+        let (target, size) = match reference {
+            Reference::Branch(target) | Reference::Address(target) => (target, None),
+            Reference::Memory(target, size) => (target, Some(size)),
+        };
+        let is_branch = matches!(reference, Reference::Branch(_));
+        let inner = self.body.number_at(target).filter(|_| self.world.import_in_code(target).is_none());
+        if let Some(number) = inner {
+            if is_branch {
+                self.work.entered.push(number);
+            }
+            self.work.exact.extend_from_slice(b"here");
+            self.work.exact.extend_from_slice(&number.to_le_bytes());
+            return;
+        }
+        if let Some((number, identity)) = self.world.known_function(target) {
+            self.work.function(number, identity);
+            part.named = identity.word();
+            return;
+        }
+        if !is_branch && self.find_cases(target) {
+            self.work.exact.extend_from_slice(b"cases");
+            let cases = self.work.cases.iter().flat_map(|case| case.to_le_bytes());
+            self.work.exact.extend(cases);
+            return;
+        }
+        let key = (target, size.unwrap_or(u64::MAX));
+        let named = self.names.entry(key).or_insert_with(|| self.world.name(target, size));
+        part.plain = self.work.named(named, from);
+        part.named = named.word();
+        part.is_source_path = named.is_source_path;
+        (part.text, part.import) = (named.text, named.import);
+    }
+
+    /// Whether there is a table at `base`; then `cases` are the instructions it leads to: distances of 32
+    /// bits from the table's own start (position-independent code), or whole addresses that a relocation
+    /// fills.
+    fn find_cases(&mut self, base: u64) -> bool {
+        let module = self.world.module;
+        let Some(region) = module.region_at(base).filter(|region| region.kind == SectionKind::Data) else {
+            return false;
+        };
+        self.work.cases.clear();
+        let width = if module.slot_at(base).is_some() { self.world.pointer() } else { 4 };
+        let Some(first) = self.case(base, base, width) else { return false };
+        self.work.cases.push(first);
+        let end = region.end().min(self.world.next_point(base));
+        for at in (base..end).step_by(width as usize).take(MAX_TABLE_ENTRIES).skip(1) {
+            let Some(number) = self.case(base, at, width) else { break };
+            self.work.cases.push(number);
+        }
+        self.work.cases.len() > 1
+    }
+
+    fn case(&self, base: u64, at: u64, width: u64) -> Option<u32> {
+        let module = self.world.module;
+        let target = match module.slot_at(at).map(|slot| &slot.target) {
+            Some(SlotTarget::Address(target)) => *target,
+            None if width == 4 => {
+                let word: [u8; 4] = module.bytes(at, 4)?.try_into().ok()?;
+                base.wrapping_add_signed(i64::from(i32::from_le_bytes(word)))
+            }
+            _ => return None,
+        };
+        self.body.number_at(target)
+    }
+}
+
+fn draw(sketch: &mut Sketch, body: &Body, work: &mut Work, positions: &BTreeSet<usize>) {
+    work.entered.sort_unstable();
+    let mut entered = work.entered.iter().map(|&number| number as usize).peekable();
+    for (index, (instruction, part)) in body.code.iter().zip(&work.parts).enumerate() {
+        let mut enters = false;
+        while entered.next_if(|&number| number == index).is_some() {
+            enters = true;
+        }
+        if enters {
             sketch.enter();
         }
         if let Some(text) = part.text.filter(|_| !part.is_source_path) {
@@ -307,10 +330,4 @@ fn sketch(world: &World<'_, '_>, body: &Body, parts: &[Part], positions: &BTreeS
             sketch.step(instruction, part.named);
         }
     }
-    sketch.finish()
-}
-
-fn without_number(instruction: &Instruction) -> Vec<u8> {
-    let bytes = instruction.exact.bytes();
-    [b"source line".as_slice(), &bytes[..bytes.len().min(4)]].concat()
 }

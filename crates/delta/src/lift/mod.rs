@@ -13,92 +13,99 @@ mod world;
 mod x86;
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use assay_binary::{Address, Module};
 
-pub(crate) use function::LiftedFunction;
+pub(crate) use hash::NumberMap;
 pub(crate) use noise::SOURCE_POSITIONS;
 pub(crate) use text::Line;
 pub(crate) use values::FeatureKind;
 pub use world::Target;
 
+use crate::record::{ObjectRecord, Records, UNKNOWN, put};
 use function::Memory;
 use world::World;
 
-/// A named object as lifted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct LiftedObject {
-    pub name: String,
-    pub address: u64,
-    pub size: u64,
-    /// TD without build noise.
-    pub meaning: [u8; 16],
-    pub exact: [u8; 16],
-    pub references: Vec<Target>,
-}
-
-/// Everything of one module.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Lifted {
-    pub functions: Vec<LiftedFunction>,
-    pub objects: Vec<LiftedObject>,
-}
-
-/// Lifts a whole module on as many threads as the machine has processors, at most four.
-pub(crate) fn lift(module: &Module<'_>) -> Lifted {
+/// Lifts a whole module on as many threads as the machine has processors, at most four. Closures are not
+/// computed.
+pub(crate) fn lift(module: &Module<'_>) -> Records {
     if !module.methods.is_empty() {
-        let functions =
-            (0..module.methods.len() as u32).map(|number| bytecode::lift(module, number)).collect();
-        return Lifted { functions, objects: Vec::new() };
+        let mut records = Records::default();
+        (0..module.methods.len() as u32).for_each(|number| bytecode::lift(module, number, &mut records));
+        return records;
     }
     let world = prepared(module);
-    let count = module.functions.len();
-    let functions = in_parallel(count, |memory, number| function::lift(&world, memory, number as u32));
-    let objects = in_parallel(module.objects.len(), |_, number| object(&world, number));
-    Lifted { functions, objects }
+    let (functions, objects) = (module.functions.len(), module.objects.len());
+    let memory = || Memory::new(&world);
+    let mut parts = in_parallel(functions, memory, |memory, range| {
+        let mut records = Records::default();
+        range.for_each(|number| function::lift(&world, memory, number as u32, &mut records));
+        records.fitted()
+    });
+    let memory = || ();
+    parts.extend(in_parallel(objects, memory, |(), range| {
+        let mut records = Records::default();
+        range.for_each(|number| object(&world, number, &mut records));
+        records
+    }));
+    drop(world);
+    Records::joined(parts)
 }
 
 fn prepared<'m, 'data>(module: &'m Module<'data>) -> World<'m, 'data> {
     let mut world = World::new(module);
-    let points: Vec<Vec<u64>> =
-        in_parallel(module.functions.len(), |_, number| world.data_points(number as u32));
-    world.set_points(points.into_iter().flatten());
+    let points = in_parallel(module.functions.len(), Vec::new, |points, range| {
+        range.for_each(|number| world.data_points(number as u32, points));
+        points.sort_unstable();
+        points.dedup();
+        let found = points.clone();
+        points.clear();
+        found
+    });
+    world.set_points(points);
     world
 }
 
-fn object(world: &World<'_, '_>, number: usize) -> LiftedObject {
+fn object(world: &World<'_, '_>, number: usize, records: &mut Records) {
     let symbol = &world.module.objects[number];
     let named = world.contents(symbol.address.0, symbol.size);
-    LiftedObject {
-        name: symbol.name.clone(),
+    let record = ObjectRecord {
         address: symbol.address.0,
         size: symbol.size,
         meaning: named.meaning,
         exact: named.exact,
-        references: named.targets,
-    }
+        closure: UNKNOWN,
+        name: records.name(&symbol.name),
+        references: put(&mut records.references, named.targets),
+    };
+    records.objects.push(record);
 }
 
 const MAX_THREADS: usize = 4;
 const CHUNK: usize = 256;
 
-/// Computes `of` for `0..count` in order of the numbers.
-fn in_parallel<T: Send>(count: usize, of: impl Fn(&mut Memory, usize) -> T + Sync) -> Vec<T> {
+/// Computes `of` for runs of `0..count`, in their order; each thread makes a memory of its own.
+fn in_parallel<M, T: Send>(
+    count: usize,
+    memory: impl Fn() -> M + Sync,
+    of: impl Fn(&mut M, Range<usize>) -> T + Sync,
+) -> Vec<T> {
     let threads = std::thread::available_parallelism().map_or(1, |n| n.get()).min(MAX_THREADS);
     let next = std::sync::atomic::AtomicUsize::new(0);
     let work = || {
-        let mut memory = Memory::default();
-        let mut done: Vec<(usize, Vec<T>)> = Vec::new();
+        let mut memory = memory();
+        let mut done: Vec<(usize, T)> = Vec::new();
         loop {
             let chunk = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             let from = chunk * CHUNK;
             if from >= count {
                 return done;
             }
-            done.push((chunk, (from..count.min(from + CHUNK)).map(|n| of(&mut memory, n)).collect()));
+            done.push((chunk, of(&mut memory, from..count.min(from + CHUNK))));
         }
     };
-    let mut chunks: Vec<(usize, Vec<T>)> = std::thread::scope(|scope| {
+    let mut chunks: Vec<(usize, T)> = std::thread::scope(|scope| {
         let workers: Vec<_> =
             (1..threads.min(count.div_ceil(CHUNK)).max(1)).map(|_| scope.spawn(work)).collect();
         let mut chunks = work();
@@ -111,7 +118,7 @@ fn in_parallel<T: Send>(count: usize, of: impl Fn(&mut Memory, usize) -> T + Syn
         chunks
     });
     chunks.sort_unstable_by_key(|(chunk, _)| *chunk);
-    chunks.into_iter().flat_map(|(_, values)| values).collect()
+    chunks.into_iter().map(|(_, value)| value).collect()
 }
 
 /// A module whose functions can be listed.

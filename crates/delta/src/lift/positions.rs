@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use fnv::FnvHashMap;
 
-use super::code::{Effect, Flow, Instruction, Operand, Operation};
-use super::function::{Body, Part};
+use super::code::{Body, Effect, Flow, Instruction, Operand, Operation};
+use super::function::Part;
 use super::world::World;
 
 /// The instructions that load a line number: a plain number as the argument beside the path of a source

@@ -4,8 +4,7 @@ use std::collections::HashMap;
 
 use assay_binary::{Architecture, BytecodeOperand, Method, Module};
 
-use super::code::{Flow, Instruction, Reference};
-use super::function::Body;
+use super::code::{Body, Flow, Instruction, Reference};
 use super::hash::hash;
 use super::world::{Target, World};
 
@@ -41,7 +40,8 @@ impl Line {
 
 /// The listing of one function.
 pub(crate) fn lines(world: &World<'_, '_>, function: u32, names: &HashMap<u64, String>) -> Vec<Line> {
-    let body = Body::of(world, function);
+    let mut body = Body::default();
+    world.decode(function, &mut body);
     body.code.iter().map(|instruction| line(world, &body, instruction, names)).collect()
 }
 
@@ -138,7 +138,7 @@ fn referred(
     let module = world.module;
     let import = world.import_in_code(target).map(|(import, _)| import).or_else(|| module.stub_at(target));
     let through = module.slot_at(target).and_then(|slot| match &slot.target {
-        assay_binary::SlotTarget::Import(import, _) => Some(import),
+        assay_binary::SlotTarget::Import(import, _) => Some(&**import),
         _ => None,
     });
     if let Some(import) = import.or(through) {

@@ -9,10 +9,8 @@
 //! Binaries through re-Optimization", PLDI 2017), with a vocabulary of our own instead of a
 //! re-optimiser. A sketch ranks and explains; it never says that two functions are equal.
 
-use fnv::FnvHashMap;
-
 use super::code::{Condition, Convention, Effect, Flow, Instruction, Memory, Operand, Operation, Register};
-use super::hash::{hash, mix};
+use super::hash::{NumberMap, mix};
 
 /// What a feature is about; its number is the top three bits of the feature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -81,22 +79,24 @@ impl Value {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Place {
-    Register(Register),
-    Slot(Register, i64),
-}
+/// Registers that are told apart.
+const REGISTERS: usize = 64;
 
-/// The sketch of one function in the making.
+/// The sketch of one function in the making; what it occupies is used again for the next.
 pub(crate) struct Sketch {
     convention: Convention,
-    values: FnvHashMap<Place, Value>,
+    registers: [Value; REGISTERS],
+    /// Bits: which registers hold what `registers` says; the others hold inputs.
+    held: u64,
+    slots: NumberMap<(Register, i64), Value>,
     written: u64,
     compared: Option<(Value, Value, bool)>,
     features: Vec<u32>,
-    seen: FnvHashMap<u32, u32>,
+    seen: NumberMap<u32, u32>,
 }
 
+/// Emptying a table costs by what it could hold: larger ones are given back.
+const MAX_KEPT: usize = 4096;
 /// Most occurrences of one feature that are told apart.
 const MAX_OCCURRENCES: u32 = 4;
 /// Numbers below this say nothing.
@@ -106,19 +106,26 @@ impl Sketch {
     pub fn new(convention: Convention) -> Self {
         Self {
             convention,
-            values: FnvHashMap::default(),
+            registers: [INPUT; REGISTERS],
+            held: 0,
+            slots: NumberMap::default(),
             written: 0,
             compared: None,
             features: Vec::new(),
-            seen: FnvHashMap::default(),
+            seen: NumberMap::default(),
         }
     }
 
-    /// The features, sorted; the k-th occurrence of one is a feature of its own.
-    pub fn finish(mut self) -> Vec<u32> {
+    /// The features, sorted; the k-th occurrence of one is a feature of its own. After this it is empty.
+    pub fn finish(&mut self) -> impl Iterator<Item = u32> + '_ {
+        self.enter();
+        if self.seen.capacity() > MAX_KEPT {
+            self.seen = NumberMap::default();
+        }
+        self.seen.clear();
         self.features.sort_unstable();
         self.features.dedup();
-        self.features
+        self.features.drain(..)
     }
 
     /// Records something the function names.
@@ -135,7 +142,11 @@ impl Sketch {
 
     /// Control may come here from elsewhere: nothing is known.
     pub fn enter(&mut self) {
-        self.values.clear();
+        if self.slots.capacity() > MAX_KEPT {
+            self.slots = NumberMap::default();
+        }
+        self.slots.clear();
+        self.held = 0;
         self.written = 0;
         self.compared = None;
     }
@@ -187,12 +198,12 @@ impl Sketch {
     fn set(&mut self, to: Operand, value: Value, named: u64) {
         match to {
             Operand::Register(register) => {
-                self.values.insert(Place::Register(register), value);
+                self.hold(register, value);
                 self.written |= 1 << register.min(63);
             }
             Operand::Memory(memory) => match self.slot(&memory) {
                 Some(place) => {
-                    self.values.insert(place, value);
+                    self.slots.insert(place, value);
                 }
                 None => {
                     let address = self.address(&memory, named);
@@ -204,17 +215,28 @@ impl Sketch {
         }
     }
 
-    fn slot(&self, memory: &Memory) -> Option<Place> {
-        let base = memory.base.filter(|_| memory.index.is_none() && memory.address.is_none())?;
-        self.convention.frame.contains(&base).then_some(Place::Slot(base, memory.displacement))
+    fn hold(&mut self, register: Register, value: Value) {
+        if let Some(place) = self.registers.get_mut(usize::from(register)) {
+            *place = value;
+            self.held |= 1 << register;
+        }
+    }
+
+    /// What a register holds, where that is known.
+    fn held(&self, register: Register) -> Option<Value> {
+        let place = self.registers.get(usize::from(register))?;
+        (self.held >> register & 1 == 1).then_some(*place)
+    }
+
+    fn slot(&self, memory: &Memory) -> Option<(Register, i64)> {
+        let base = memory.base.filter(|_| memory.index.is_none() && !memory.named)?;
+        self.convention.frame.contains(&base).then_some((base, memory.displacement))
     }
 
     fn value(&mut self, operand: Operand, named: u64) -> Value {
         match operand {
             Operand::None => Value::number(0),
-            Operand::Register(register) => {
-                self.values.get(&Place::Register(register)).copied().unwrap_or(INPUT)
-            }
+            Operand::Register(register) => self.held(register).unwrap_or(INPUT),
             Operand::Number(number) => {
                 if !(-SMALL..SMALL).contains(&number) {
                     self.note(FeatureKind::Number, number as u64);
@@ -224,7 +246,7 @@ impl Sketch {
             Operand::Address(_) => Value::of(mix(named, 7)),
             Operand::Effective(memory) => self.address(&memory, named),
             Operand::Memory(memory) => match self.slot(&memory) {
-                Some(place) => self.values.get(&place).copied().unwrap_or(INPUT),
+                Some(place) => self.slots.get(&place).copied().unwrap_or(INPUT),
                 None => {
                     let address = self.address(&memory, named);
                     Value::of(mix(mix(11, u64::from(memory.size)), address.hash()))
@@ -234,10 +256,10 @@ impl Sketch {
     }
 
     fn address(&mut self, memory: &Memory, named: u64) -> Value {
-        let mut value = match (memory.address, memory.base) {
-            (Some(_), _) => Value::of(mix(named, 7)),
-            (None, Some(base)) => self.value(Operand::Register(base), named),
-            (None, None) => Value::number(0),
+        let mut value = match memory.base {
+            _ if memory.named => Value::of(mix(named, 7)),
+            Some(base) => self.value(Operand::Register(base), named),
+            None => Value::number(0),
         };
         if let Some(index) = memory.index {
             let index = self.value(Operand::Register(index), named);
@@ -304,19 +326,19 @@ impl Sketch {
     fn call(&mut self, callee: u64) {
         for (index, &register) in self.convention.arguments.iter().enumerate() {
             if self.written >> register & 1 == 1
-                && let Some(value) = self.values.get(&Place::Register(register)).copied()
+                && let Some(value) = self.held(register)
             {
                 self.note(FeatureKind::Argument, mix(mix(callee, index as u64), value.hash()));
             }
-            self.values.remove(&Place::Register(register));
+            self.held &= !(1 << register);
         }
         self.written = 0;
         let result = Value::of(mix(callee, 23));
-        self.values.insert(Place::Register(self.convention.result), result);
+        self.hold(self.convention.result, result);
     }
 
     fn result(&mut self) {
-        let value = self.values.get(&Place::Register(self.convention.result)).copied();
+        let value = self.held(self.convention.result);
         if let Some(value) = value.filter(|&value| value != INPUT) {
             self.note(FeatureKind::Result, value.hash());
         }
@@ -332,7 +354,6 @@ fn product(value: Value, by: i64) -> Value {
 }
 
 fn combine(operation: Operation, left: Value, right: Value) -> Value {
-    let tag = hash(format_args_tag(operation));
     let commutes = matches!(
         operation,
         Operation::Add
@@ -344,29 +365,31 @@ fn combine(operation: Operation, left: Value, right: Value) -> Value {
     );
     let (a, b) = (left.hash(), right.hash());
     let (a, b) = if commutes && a > b { (b, a) } else { (a, b) };
-    Value::of(mix(mix(tag, a), b))
+    Value::of(mix(mix(tag(operation), a), b))
 }
 
-fn format_args_tag(operation: Operation) -> &'static [u8] {
-    match operation {
-        Operation::Move => b"move",
-        Operation::Add => b"add",
-        Operation::Subtract => b"subtract",
-        Operation::Multiply => b"multiply",
-        Operation::Divide => b"divide",
-        Operation::And => b"and",
-        Operation::Or => b"or",
-        Operation::Xor => b"xor",
-        Operation::ShiftLeft => b"left",
-        Operation::ShiftRight => b"right",
-        Operation::Rotate => b"rotate",
-        Operation::Negate => b"negate",
-        Operation::Not => b"not",
-        Operation::Select => b"select",
-        Operation::Float => b"float",
-        Operation::Vector => b"vector",
-        Operation::Other(_) => b"other",
-    }
+/// A number of its own for each operation that [`combine`] is asked for.
+fn tag(operation: Operation) -> u64 {
+    let number = match operation {
+        Operation::Move => 0,
+        Operation::Add => 1,
+        Operation::Subtract => 2,
+        Operation::Multiply => 3,
+        Operation::Divide => 4,
+        Operation::And => 5,
+        Operation::Or => 6,
+        Operation::Xor => 7,
+        Operation::ShiftLeft => 8,
+        Operation::ShiftRight => 9,
+        Operation::Rotate => 10,
+        Operation::Negate => 11,
+        Operation::Not => 12,
+        Operation::Select => 13,
+        Operation::Float => 14,
+        Operation::Vector => 15,
+        Operation::Other(_) => 16,
+    };
+    mix(number, 31)
 }
 
 fn swapped(condition: Condition) -> Condition {

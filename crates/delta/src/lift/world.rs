@@ -5,13 +5,11 @@
 //! file has lost and a rebuilt one may spell otherwise: they are [`Target`]s, and a comparison of two
 //! files decides whether the targets correspond.
 
-use std::collections::HashMap;
-
 use assay_binary::{Architecture, Module, ModuleImport, Region, SectionKind, Slot, SlotTarget};
 use assay_evidence::Sha256;
 
-use super::code::{Convention, Instruction, Register};
-use super::hash::hash;
+use super::code::{Body, Convention, Register};
+use super::hash::{NumberMap, hash};
 use super::{aarch64, noise, x86};
 use crate::limits::{MAX_CONSTANT_BYTES, MAX_POINTER_DEPTH, MAX_TEXT_BYTES};
 
@@ -41,12 +39,21 @@ pub(crate) struct Named {
     pub import: Option<u64>,
     /// Whether the text is the path of a source file.
     pub is_source_path: bool,
+    /// The hash of its meaning.
+    content: u64,
+}
+
+impl Named {
+    /// What it is, for a sketch.
+    pub fn word(&self) -> Option<u64> {
+        Some(self.import.or(self.text).unwrap_or(self.content))
+    }
 }
 
 /// A module prepared for lifting.
 pub(crate) struct World<'m, 'data> {
     pub module: &'m Module<'data>,
-    entries: HashMap<u64, u32>,
+    entries: NumberMap<u64, u32>,
     ranges: Vec<(u64, u64, u32)>,
     objects: Vec<(u64, u64, u32)>,
     /// Addresses that anything refers to, sorted; empty until [`World::set_points`].
@@ -55,11 +62,13 @@ pub(crate) struct World<'m, 'data> {
     absolute: bool,
     counted_texts: bool,
     slots_in_code: bool,
+    /// What every function of the file means to those who name it.
+    function: Named,
 }
 
 impl<'m, 'data> World<'m, 'data> {
     pub fn new(module: &'m Module<'data>) -> Self {
-        let mut entries = HashMap::new();
+        let mut entries = NumberMap::default();
         let mut ranges = Vec::new();
         for (number, function) in (0u32..).zip(&module.functions) {
             entries.entry(function.address.0).or_insert(number);
@@ -84,7 +93,7 @@ impl<'m, 'data> World<'m, 'data> {
         let absolute =
             machine && lowest.is_some_and(|at| (0x1_0000..0x8000_0000).contains(&at)) && !slots_in_code;
         let counted = |name: &str| matches!(name, "rustc" | "go" | "swift" | "nim" | "zig");
-        Self {
+        let mut world = Self {
             module,
             entries,
             ranges,
@@ -94,11 +103,19 @@ impl<'m, 'data> World<'m, 'data> {
             absolute,
             counted_texts: module.toolchains.iter().any(|toolchain| counted(&toolchain.name)),
             slots_in_code,
-        }
+            function: Named::default(),
+        };
+        let mut description = Description::new(&world);
+        description.part("function", &[]);
+        world.function = description.finish();
+        world
     }
 
-    pub fn set_points(&mut self, code: impl IntoIterator<Item = u64>) {
-        let mut points: Vec<u64> = code.into_iter().collect();
+    /// `code` are the addresses that runs of functions name.
+    pub fn set_points(&mut self, code: Vec<Vec<u64>>) {
+        let slots = self.module.slots.len() + self.module.objects.len();
+        let mut points: Vec<u64> = Vec::with_capacity(code.iter().map(Vec::len).sum::<usize>() + slots);
+        code.into_iter().for_each(|found| points.extend(found));
         points.extend(self.module.slots.iter().filter_map(|slot| match slot.target {
             SlotTarget::Address(target) => Some(target),
             _ => None,
@@ -106,6 +123,7 @@ impl<'m, 'data> World<'m, 'data> {
         points.extend(self.module.objects.iter().map(|object| object.address.0));
         points.sort_unstable();
         points.dedup();
+        points.shrink_to_fit();
         self.points = points;
     }
 
@@ -129,6 +147,12 @@ impl<'m, 'data> World<'m, 'data> {
         self.entries.get(&address).copied()
     }
 
+    /// The function that starts at `address`, and what that means to those who name it.
+    pub fn known_function(&self, address: u64) -> Option<(u32, &Named)> {
+        let number = self.entry_at(address).filter(|_| self.import_in_code(address).is_none())?;
+        Some((number, &self.function))
+    }
+
     /// Whether the code of this architecture is decoded at all.
     pub fn is_lifted(&self) -> bool {
         matches!(self.module.architecture, Architecture::X86_64 | Architecture::X86 | Architecture::Aarch64)
@@ -143,26 +167,29 @@ impl<'m, 'data> World<'m, 'data> {
         }
     }
 
-    /// The instructions of a function, range by range.
-    pub fn decode(&self, function: u32) -> Vec<Vec<Instruction>> {
-        let ranges = &self.module.functions[function as usize].ranges;
-        let decode = |&(start, size): &(assay_binary::Address, u64)| {
+    /// Decodes a function, range by range.
+    pub fn decode(&self, function: u32, body: &mut Body) {
+        body.clear();
+        for &(start, size) in &self.module.functions[function as usize].ranges {
             let bytes = self.module.bytes(start.0, size).unwrap_or_default();
             match self.module.architecture {
                 Architecture::Aarch64 => {
-                    aarch64::decode(bytes, start.0, &|at| x86::Surroundings::field(self, at, 4))
+                    aarch64::decode(bytes, start.0, |at| x86::Surroundings::field(self, at, 4), body);
                 }
-                Architecture::X86 => x86::decode(bytes, start.0, 32, self),
-                Architecture::X86_64 => x86::decode(bytes, start.0, 64, self),
-                _ => Vec::new(),
+                Architecture::X86 => x86::decode(bytes, start.0, 32, self, body),
+                Architecture::X86_64 => x86::decode(bytes, start.0, 64, self, body),
+                _ => {}
             }
-        };
-        ranges.iter().map(decode).collect()
+        }
+        body.finish();
     }
 
     /// The import that a relocation puts into an instruction; it is named by the field's own address
     /// (see `Surroundings::field`).
     pub fn import_in_code(&self, address: u64) -> Option<(&ModuleImport, i64)> {
+        if !self.slots_in_code {
+            return None;
+        }
         match &self.module.slot_at(address)?.target {
             SlotTarget::Import(import, addend) => {
                 let region = self.module.region_at(address)?;
@@ -172,29 +199,25 @@ impl<'m, 'data> World<'m, 'data> {
         }
     }
 
-    /// The data addresses that a function names.
-    pub fn data_points(&self, function: u32) -> Vec<u64> {
-        let mut points = Vec::new();
+    /// Adds the data addresses that a function names.
+    pub fn data_points(&self, function: u32, points: &mut Vec<u64>) {
         let mut add = |address: u64| {
             if self.function_at(address).is_none() {
                 points.push(address);
             }
         };
-        let ranges = &self.module.functions[function as usize].ranges;
-        for &(start, size) in ranges {
+        for &(start, size) in &self.module.functions[function as usize].ranges {
             let bytes = self.module.bytes(start.0, size).unwrap_or_default();
             match self.module.architecture {
                 Architecture::X86_64 => x86::data_references(bytes, start.0, 64, self, &mut add),
                 Architecture::X86 => x86::data_references(bytes, start.0, 32, self, &mut add),
                 Architecture::Aarch64 => {
                     let field = |at| x86::Surroundings::field(self, at, 4);
-                    let code = aarch64::decode(bytes, start.0, &field);
-                    code.iter().filter_map(Instruction::named_data).for_each(&mut add);
+                    aarch64::data_references(bytes, start.0, field, &mut add);
                 }
                 _ => {}
             }
         }
-        points
     }
 
     fn object_at(&self, address: u64) -> Option<(u32, u64)> {
@@ -231,6 +254,10 @@ impl x86::Surroundings for World<'_, '_> {
         }
     }
 
+    fn knows_fields(&self) -> bool {
+        self.slots_in_code || self.absolute
+    }
+
     fn is_address(&self, number: u64) -> bool {
         self.absolute
             && number > 0
@@ -253,13 +280,14 @@ impl x86::Surroundings for World<'_, '_> {
 struct Description<'w, 'm, 'data> {
     world: &'w World<'m, 'data>,
     exact: Vec<u8>,
-    meaning: Vec<u8>,
+    /// The same without noise, once there was some.
+    meaning: Option<Vec<u8>>,
     named: Named,
 }
 
 impl<'w, 'm, 'data> Description<'w, 'm, 'data> {
     fn new(world: &'w World<'m, 'data>) -> Self {
-        Self { world, exact: Vec::new(), meaning: Vec::new(), named: Named::default() }
+        Self { world, exact: Vec::new(), meaning: None, named: Named::default() }
     }
 
     fn finish(mut self) -> Named {
@@ -270,21 +298,26 @@ impl<'w, 'm, 'data> Description<'w, 'm, 'data> {
             short
         };
         self.named.exact = short(&self.exact);
-        self.named.meaning = if self.exact == self.meaning { self.named.exact } else { short(&self.meaning) };
+        self.named.meaning = self.meaning.as_deref().map_or(self.named.exact, short);
+        self.named.content = hash(&self.named.meaning);
         self.named
     }
 
     /// A tagged part: length first, so that no two sequences of parts are one sequence of bytes.
     fn part(&mut self, tag: &str, bytes: &[u8]) {
-        self.parts(tag, bytes, bytes);
+        put_part(&mut self.exact, tag, bytes);
+        if let Some(out) = &mut self.meaning {
+            put_part(out, tag, bytes);
+        }
     }
 
     fn parts(&mut self, tag: &str, exact: &[u8], meaning: &[u8]) {
-        for (out, bytes) in [(&mut self.exact, exact), (&mut self.meaning, meaning)] {
-            out.push(tag.len() as u8);
-            out.extend_from_slice(tag.as_bytes());
-            out.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
-            out.extend_from_slice(bytes);
+        if exact != meaning && self.meaning.is_none() {
+            self.meaning = Some(self.exact.clone());
+        }
+        put_part(&mut self.exact, tag, exact);
+        if let Some(out) = &mut self.meaning {
+            put_part(out, tag, meaning);
         }
     }
 
@@ -444,6 +477,13 @@ impl<'w, 'm, 'data> Description<'w, 'm, 'data> {
             }
         }
     }
+}
+
+fn put_part(out: &mut Vec<u8>, tag: &str, bytes: &[u8]) {
+    out.push(tag.len() as u8);
+    out.extend_from_slice(tag.as_bytes());
+    out.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
+    out.extend_from_slice(bytes);
 }
 
 fn number(bytes: &[u8]) -> u64 {

@@ -8,7 +8,8 @@
 use iced_x86::{Code, Decoder, DecoderOptions, Instruction as Raw, Mnemonic, OpKind, Register as Name};
 
 use super::code::{
-    Condition, Convention, Effect, Exact, Flow, Instruction, Memory, Operand, Operation, Reference, Register,
+    Body, Condition, Convention, Effect, Exact, Flow, Instruction, Memory, Operand, Operation, Reference,
+    Register,
 };
 
 /// System V, 64 bits. Windows passes the first four in others, see [`WINDOWS`].
@@ -30,37 +31,41 @@ pub(crate) trait Surroundings {
     fn field(&self, address: u64, width: u64) -> Option<u64>;
     /// Whether a bare number of position-dependent code is an address.
     fn is_address(&self, number: u64) -> bool;
+    /// Whether [`Surroundings::field`] or [`Surroundings::is_address`] can ever say yes.
+    fn knows_fields(&self) -> bool;
     /// The register that the code at `target` loads with its return address.
     fn program_counter_thunk(&self, target: u64) -> Option<Register>;
 }
 
 /// Decodes one range. Bytes that are no instruction become one-byte traps.
-pub(crate) fn decode(bytes: &[u8], address: u64, bits: u32, around: &dyn Surroundings) -> Vec<Instruction> {
+pub(crate) fn decode<S: Surroundings>(bytes: &[u8], address: u64, bits: u32, around: &S, body: &mut Body) {
     let mut decoder = Decoder::with_ip(bits, bytes, address, DecoderOptions::NONE);
-    let mut code = Vec::with_capacity(bytes.len() / 4);
     let mut base = Base::default();
     let mut raw = Raw::default();
     while decoder.can_decode() {
         decoder.decode_out(&mut raw);
-        code.push(Lift::of(&decoder, &raw, around, bits, &base).instruction());
+        body.push(Lift::of(&decoder, &raw, around, bits, &base).instruction());
         base.after(&raw, around);
     }
-    code
 }
 
 /// Calls `found` for each address that an instruction names and does not go to.
-pub(crate) fn data_references(
+pub(crate) fn data_references<S: Surroundings>(
     bytes: &[u8],
     address: u64,
     bits: u32,
-    around: &dyn Surroundings,
-    found: &mut dyn FnMut(u64),
+    around: &S,
+    mut found: impl FnMut(u64),
 ) {
     let mut decoder = Decoder::with_ip(bits, bytes, address, DecoderOptions::NONE);
     let mut base = Base::default();
     let mut raw = Raw::default();
+    let relative_only = bits == 64 && !around.knows_fields();
     while decoder.can_decode() {
         decoder.decode_out(&mut raw);
+        if relative_only && !raw.is_ip_rel_memory_operand() {
+            continue;
+        }
         let lift = Lift::of(&decoder, &raw, around, bits, &base);
         if let (Some(Reference::Address(target) | Reference::Memory(target, _)), _) = lift.reference() {
             found(target);
@@ -77,7 +82,7 @@ struct Base {
 }
 
 impl Base {
-    fn after(&mut self, raw: &Raw, around: &dyn Surroundings) {
+    fn after<S: Surroundings>(&mut self, raw: &Raw, around: &S) {
         if raw.code_size() != iced_x86::CodeSize::Code32 {
             return;
         }
@@ -106,27 +111,29 @@ fn writes_first(mnemonic: Mnemonic) -> bool {
     !matches!(mnemonic, Mnemonic::Cmp | Mnemonic::Test | Mnemonic::Push | Mnemonic::Call | Mnemonic::Jmp)
 }
 
-struct Lift<'i> {
+struct Lift<'i, S> {
     raw: &'i Raw,
-    around: &'i dyn Surroundings,
+    around: &'i S,
     bits: u32,
     base: Option<(Register, u64)>,
     displacement: Option<(u64, u64)>,
     immediate: Option<(u64, u64)>,
+    /// The address of its memory operand, where it names one.
+    address: Option<u64>,
 }
 
-impl<'i> Lift<'i> {
-    fn of(decoder: &Decoder<'_>, raw: &'i Raw, around: &'i dyn Surroundings, bits: u32, base: &Base) -> Self {
-        let fields = decoder.get_constant_offsets(raw);
-        let at = |offset: usize, size: usize| (size > 0).then(|| (raw.ip() + offset as u64, size as u64));
-        Self {
-            raw,
-            around,
-            bits,
-            base: base.known,
-            displacement: at(fields.displacement_offset(), fields.displacement_size()),
-            immediate: at(fields.immediate_offset(), fields.immediate_size()),
+impl<'i, S: Surroundings> Lift<'i, S> {
+    fn of(decoder: &Decoder<'_>, raw: &'i Raw, around: &'i S, bits: u32, base: &Base) -> Self {
+        let mut lift =
+            Self { raw, around, bits, base: base.known, displacement: None, immediate: None, address: None };
+        if around.knows_fields() {
+            let fields = decoder.get_constant_offsets(raw);
+            let at = |offset: usize, size: usize| (size > 0).then(|| (raw.ip() + offset as u64, size as u64));
+            lift.displacement = at(fields.displacement_offset(), fields.displacement_size());
+            lift.immediate = at(fields.immediate_offset(), fields.immediate_size());
         }
+        lift.address = lift.memory_address();
+        lift
     }
 
     fn instruction(&self) -> Instruction {
@@ -175,7 +182,7 @@ impl<'i> Lift<'i> {
                     return (Some(Reference::Branch(target)), Named::Branch);
                 }
                 OpKind::Memory => {
-                    if let Some(target) = self.memory_address() {
+                    if let Some(target) = self.address {
                         let size = raw.memory_size().size() as u64;
                         return match (raw.mnemonic(), size) {
                             (Mnemonic::Nop, _) => (None, Named::Displacement),
@@ -304,13 +311,13 @@ impl<'i> Lift<'i> {
         let raw = self.raw;
         let register =
             |name: Name| (name != Name::None && !raw.is_ip_rel_memory_operand()).then(|| number(name));
-        let address = self.memory_address();
+        let address = self.address;
         Memory {
             base: register(raw.memory_base()).filter(|_| address.is_none()),
             index: register(raw.memory_index()),
             scale: raw.memory_index_scale() as u8,
             displacement: if address.is_some() { 0 } else { sign(raw.memory_displacement64(), self.bits) },
-            address,
+            named: address.is_some(),
             size: raw.memory_size().size() as u8,
         }
     }
@@ -318,7 +325,13 @@ impl<'i> Lift<'i> {
     fn effect(&self) -> Effect {
         use Mnemonic as M;
         let raw = self.raw;
-        let (a, b, c) = (self.operand(0), self.operand(1), self.operand(2));
+        if matches!(raw.mnemonic(), M::Pop | M::Call | M::Ret | M::Jmp | M::Nop | M::Leave | M::Endbr64) {
+            return Effect::None;
+        }
+        if raw.is_jcc_short_or_near() {
+            return Effect::Branch(condition(raw.condition_code()));
+        }
+        let (a, b) = (self.operand(0), self.operand(1));
         let set = |operation, from| Effect::Set { to: a, operation, from };
         let same = raw.op_count() > 1 && a == b && matches!(a, Operand::Register(_));
         match raw.mnemonic() {
@@ -348,7 +361,7 @@ impl<'i> Lift<'i> {
                 let memory = self.memory();
                 set(
                     Operation::Move,
-                    match memory.address {
+                    match self.address {
                         Some(address) if memory.index.is_none() => [Operand::Address(address), Operand::None],
                         _ => [Operand::Effective(memory), Operand::None],
                     },
@@ -364,7 +377,7 @@ impl<'i> Lift<'i> {
             M::And => set(Operation::And, [a, b]),
             M::Or => set(Operation::Or, [a, b]),
             M::Xor => set(Operation::Xor, [a, b]),
-            M::Imul if raw.op_count() == 3 => set(Operation::Multiply, [b, c]),
+            M::Imul if raw.op_count() == 3 => set(Operation::Multiply, [b, self.operand(2)]),
             M::Imul if raw.op_count() == 2 => set(Operation::Multiply, [a, b]),
             M::Imul | M::Mul => to_accumulator(Operation::Multiply, a),
             M::Div | M::Idiv => to_accumulator(Operation::Divide, a),
@@ -378,8 +391,7 @@ impl<'i> Lift<'i> {
             M::Test => Effect::Compare { from: [a, b], and: true },
             M::Ucomiss | M::Ucomisd | M::Comiss | M::Comisd => Effect::Compare { from: [a, b], and: false },
             M::Push => Effect::Push(a),
-            M::Pop | M::Call | M::Ret | M::Jmp | M::Nop | M::Leave | M::Endbr64 | M::Endbr32 => Effect::None,
-            _ if raw.is_jcc_short_or_near() => Effect::Branch(condition(raw.condition_code())),
+            M::Endbr32 => Effect::None,
             _ if is_select(raw.mnemonic()) => set(Operation::Select, [a, b]),
             _ if is_set_byte(raw.mnemonic()) => {
                 set(Operation::Select, [Operand::Number(1), Operand::Number(0)])

@@ -178,13 +178,13 @@ fn rarity(a: &Index, b: &Index, functions: &[PatchedFunction]) -> BTreeMap<u32, 
     let mut counts: BTreeMap<u32, u32> =
         sides.flat_map(|side| side.numbers.iter().chain(&side.features)).map(|&key| (key, 0)).collect();
     for index in [a, b] {
-        for key in index.features.iter().chain(&index.numbers) {
+        for key in index.records.features.iter().chain(&index.records.numbers) {
             if let Some(count) = counts.get_mut(key) {
                 *count += 1;
             }
         }
     }
-    let total = (a.functions.len() + b.functions.len()).max(2) as f32;
+    let total = (a.functions().len() + b.functions().len()).max(2) as f32;
     counts.into_iter().map(|(key, count)| (key, (total / count.max(1) as f32).ln().max(0.1))).collect()
 }
 

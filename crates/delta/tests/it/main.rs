@@ -3,6 +3,7 @@
 
 mod build;
 mod carry;
+mod catalogue;
 mod differences;
 mod hostile;
 mod observed;

@@ -145,13 +145,13 @@ fn slot(file: &RawFile<'_>, module: &Module<'_>, entry: &Entry) -> Option<Slot> 
         Meaning::Copy => {
             let size = file.dynamic_symbols.get(entry.symbol as usize)?.size;
             let name = import(file, entry.symbol)?.name;
-            (u8::try_from(size).unwrap_or(u8::MAX), SlotTarget::Other(format!("copy of {name}")))
+            (u8::try_from(size).unwrap_or(u8::MAX), SlotTarget::Other(format!("copy of {name}").into()))
         }
         Meaning::Other(width, words) => {
             let name = import(file, entry.symbol).map_or_else(|| "this module".to_owned(), |i| i.name);
             let addend = entry.addend.filter(|&addend| addend != 0);
             let addend = addend.map_or_else(String::new, |addend| format!("{addend:+}"));
-            (width, SlotTarget::Other(format!("{words} {name}{addend}")))
+            (width, SlotTarget::Other(format!("{words} {name}{addend}").into()))
         }
         Meaning::FromEnd(_) | Meaning::GotRelative(_) | Meaning::GotInstruction | Meaning::Instruction(_) => {
             return None;
@@ -172,7 +172,7 @@ fn symbol_target(file: &RawFile<'_>, symbol: u32, addend: i64) -> Option<SlotTar
     let known = file.dynamic_symbols.get(symbol as usize)?;
     match file.address_of(known) {
         Some(address) => Some(SlotTarget::Address(mask(file, address.wrapping_add_signed(addend)))),
-        None => Some(SlotTarget::Import(import(file, symbol)?, addend)),
+        None => Some(SlotTarget::Import(Box::new(import(file, symbol)?), addend)),
     }
 }
 

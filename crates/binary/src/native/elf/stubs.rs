@@ -54,7 +54,7 @@ fn provided(
         return names.get(index).map(|(_, import)| import.clone());
     }
     match &module.slot_at(slot)?.target {
-        SlotTarget::Import(import, 0) => Some(import.clone()),
+        SlotTarget::Import(import, 0) => Some(ModuleImport::clone(import)),
         SlotTarget::Address(resolver) => {
             let known = |symbol: &&RawSymbol<'_>| symbol.kind == 10 && symbol.value == *resolver;
             let name = file.symbols.iter().filter(known).min_by_key(|symbol| (symbol.rank(), symbol.name));

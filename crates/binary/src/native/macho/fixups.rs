@@ -47,7 +47,7 @@ fn opcodes(file: &RawFile<'_>, module: &Module<'_>, slots: &mut Vec<Slot>) -> ob
         file.segments.get(usize::from(segment)).map(|segment| segment.address.wrapping_add(offset))
     };
     let bound = |bind: &Bind<'_>, slots: &mut Vec<Slot>, limit: &mut NameLimit| {
-        let target = SlotTarget::Import(import(file, bind.symbol, bind.dylib), bind.addend);
+        let target = SlotTarget::Import(Box::new(import(file, bind.symbol, bind.dylib)), bind.addend);
         let place = place(bind.segment_index, bind.segment_offset);
         if let Some(at) = place {
             push(slots, limit, Slot { address: Address(at), width, target });
@@ -101,7 +101,7 @@ fn chained(file: &RawFile<'_>, slots: &mut Vec<Slot>) -> object::read::Result<()
                 Fixup::Rebase(rebase) => SlotTarget::Address(file.base.wrapping_add(rebase.target_offset)),
                 Fixup::Bind(bind) => match imports.get(bind.ordinal as usize) {
                     Some((import, addend)) => {
-                        SlotTarget::Import(import.clone(), addend.wrapping_add(bind.addend.into()))
+                        SlotTarget::Import(Box::new(import.clone()), addend.wrapping_add(bind.addend.into()))
                     }
                     None => continue,
                 },

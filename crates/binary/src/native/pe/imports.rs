@@ -64,7 +64,7 @@ fn list(
             break;
         }
         let address = Address(image.base.wrapping_add(slot.into()));
-        module.slots.push(Slot { address, width: word, target: SlotTarget::Import(import, 0) });
+        module.slots.push(Slot { address, width: word, target: SlotTarget::Import(Box::new(import), 0) });
     }
 }
 
@@ -90,7 +90,7 @@ pub(super) fn stubs(module: &mut Module<'_>, unwound: &[Seed]) {
             if let (Some(SlotTarget::Import(import, 0)), false) = (import, is_covered(start))
                 && limit.import(import)
             {
-                found.push((Address(start), size, import.clone()));
+                found.push((Address(start), size, ModuleImport::clone(import)));
             }
         }
     }
