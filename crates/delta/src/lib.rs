@@ -19,6 +19,7 @@ mod pieces;
 mod presence;
 mod program;
 mod prove;
+pub mod source;
 mod tables;
 
 pub use diff::{

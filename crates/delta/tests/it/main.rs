@@ -7,4 +7,5 @@ mod differences;
 mod hostile;
 mod observed;
 mod patches;
+mod sources;
 mod without_names;

@@ -44,14 +44,14 @@ pub(super) fn read(
     capsule: &Capsule,
     report: &RunReport,
     looked_up: &[String],
-    added: &[String],
+    plain: &RunReport,
 ) -> Result<RuntimeCoverage, Uncovered> {
     let [block] = blocks else {
         let code = if blocks.is_empty() { "no_answer" } else { "several_answers" };
         return Err(Uncovered::new(code, format!("{} blocks", blocks.len())));
     };
     let opened: BTreeMap<&str, Option<Sha256>> =
-        report.files_opened.iter().map(|file| (file.path.as_str(), file.digest)).collect();
+        plain.files_opened.iter().map(|file| (file.path.as_str(), file.digest)).collect();
     let mut coverage = RuntimeCoverage {
         runtime,
         version: String::new(),
@@ -59,11 +59,7 @@ pub(super) fn read(
         uses: Vec::new(),
         imports: Vec::new(),
         looked_up: lookups(capsule, looked_up),
-        opened: opened
-            .keys()
-            .filter(|path| !added.iter().any(|own| own == *path))
-            .map(|&p| p.to_owned())
-            .collect(),
+        opened: opened.keys().map(|&path| path.to_owned()).collect(),
         micros: report.wall_micros,
     };
     let functions = match runtime {

@@ -27,8 +27,6 @@ pub(super) struct Laid {
     pub capsule: Capsule,
     pub files: Own,
     pub nonce: String,
-    /// Paths that only the observer adds.
-    pub added: Vec<String>,
 }
 
 /// The observer's own bytes.
@@ -71,7 +69,6 @@ pub(super) fn observer(
         capsule: capsule.clone(),
         files: Own { files: BTreeMap::new(), _folder: folder },
         nonce,
-        added: Vec::new(),
     };
     let done = match runtime {
         Runtime::Python => laid.python(source, plain)?,
@@ -160,7 +157,6 @@ impl Laid {
             Ok(at) => files[at].kind = kind,
             Err(at) => files.insert(at, CapsuleFile { path: path.to_owned(), kind }),
         }
-        self.added.push(path.to_owned());
         Ok(())
     }
 }

@@ -179,7 +179,7 @@ pub fn runtime_coverage(
     if laid.runtime == Runtime::Python && beyond.threads != 1 {
         return Ok(Err(Uncovered::new("several_threads", format!("{} threads", beyond.threads))));
     }
-    Ok(answer::read(laid.runtime, &taken.blocks, capsule, &report, &beyond.looked_up, &laid.added))
+    Ok(answer::read(laid.runtime, &taken.blocks, capsule, &report, &beyond.looked_up, plain))
 }
 
 /// An observed run takes longer and says more; what a plain run may use was checked by the plain run.

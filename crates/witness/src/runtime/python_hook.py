@@ -59,8 +59,8 @@ def _assay_coverage():
 
     def end():
         kept = sys.getprofile() is profiler
-        profiler.disable()
         busy[0] = True
+        profiler.disable()
         entries = []
         for entry in profiler.getstats():
             code = entry.code
