@@ -21,6 +21,7 @@ mod presence;
 mod program;
 mod prove;
 mod record;
+pub mod source;
 mod tables;
 
 pub use diff::{
