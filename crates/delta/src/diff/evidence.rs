@@ -136,9 +136,9 @@ impl Weights {
             counts.want(a.function(x).features());
             counts.want(b.function(y).features());
         }
-        counts.count(&a.features);
-        counts.count(&b.features);
-        let total = (a.functions.len() + b.functions.len()).max(2) as f64;
+        counts.count(&a.records.features);
+        counts.count(&b.records.features);
+        let total = (a.functions().len() + b.functions().len()).max(2) as f64;
         Self { counts: counts.into_table(), total }
     }
 
