@@ -5,14 +5,12 @@
 //! how much else differs between the two files, so every figure is also put beside the middle of all
 //! functions of the delta that differ.
 
-use fnv::FnvHashMap;
-
 use super::Comparison;
 use super::counts::Counts;
 use super::figures::missing;
 use super::names::stable_name;
 use crate::index::{Index, IndexedFunction};
-use crate::lift::FeatureKind;
+use crate::lift::{FeatureKind, NumberMap};
 
 /// How many figures there are of one pair.
 pub const FIGURES: usize = 16;
@@ -125,7 +123,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 
 /// How rare each feature is among both files.
 struct Weights {
-    counts: FnvHashMap<u32, u32>,
+    counts: NumberMap<u32, u32>,
     total: f64,
 }
 
