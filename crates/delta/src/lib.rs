@@ -26,7 +26,7 @@ mod tables;
 
 pub use diff::{
     DataChanges, Delta, Explanation, FIGURE_NAMES, FIGURES, FunctionChanges, FunctionEntry, PairEvidence,
-    Row, diff, diff_files, diff_modules, evidence, explain,
+    Row, Tree, diff, diff_files, diff_modules, evidence, explain, logistic, probability,
 };
 pub use error::DeltaError;
 pub use index::{About, Index, IndexedFunction, IndexedObject, NORMALISER_VERSION};

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use assay_binary::{CodeMap, Image, SectionKind, Unit, UnitKind};
 
-use iced_x86::{Instruction, Mnemonic, Register};
+use iced_x86::{FlowControl, Instruction, Mnemonic, Register};
 
 use crate::anonymous::{Anchor, Anchors, Made, UNITS};
 use crate::body::{Body, Reference, reference};
@@ -23,6 +23,10 @@ pub(crate) struct Program<'data> {
     pub table_bases: HashSet<u64>,
     /// The addresses that code forms or relocations point to, sorted.
     pub points: Vec<u64>,
+    /// Functions that may be called by their address: it is formed, stored or exported.
+    pub taken: HashSet<u64>,
+    /// For each place that calls lead to, the units they are in and where they go on.
+    pub callers: HashMap<u64, Vec<(usize, u64)>>,
     by_name: HashMap<String, Option<usize>>,
 }
 
@@ -32,12 +36,16 @@ impl<'data> Program<'data> {
         let map = CodeMap::build(&image);
         let mut points: Vec<u64> = image.relocations().iter().map(|r| r.addend as u64).collect();
         points.extend(image.symbols().iter().map(|symbol| symbol.address.0));
+        let mut callers: HashMap<u64, Vec<(usize, u64)>> = HashMap::new();
         let mut jumps = Vec::with_capacity(map.units().len());
         let (mut anchors, mut made, mut ends) = (Vec::new(), Vec::new(), Vec::new());
         for (number, unit) in map.units().iter().enumerate() {
             let body = Body::decode(&image, unit);
             jumps.push(body.instructions().any(is_register_jump));
             let user = UNITS + number as u64;
+            for (target, after) in body.instructions().filter_map(called) {
+                callers.entry(target).or_default().push((number, after));
+            }
             let named = body.instructions().filter_map(|i| match reference(i)? {
                 Reference::Address(target) | Reference::Memory(target, _) => Some(target),
                 Reference::Branch(_) => None,
@@ -49,6 +57,9 @@ impl<'data> Program<'data> {
             }));
             made.extend(body.ranges.iter().flat_map(|(_, list)| made_of_formed(list, user)));
         }
+        let mut taken: HashSet<u64> = image.relocations().iter().map(|r| r.addend as u64).collect();
+        taken.extend(anchors.iter().map(|anchor| anchor.address));
+        taken.extend(image.dynamic_symbols().iter().filter(|s| s.defined).map(|symbol| symbol.address.0));
         points.extend(anchors.iter().map(|anchor| anchor.address));
         points.sort_unstable();
         points.dedup();
@@ -61,7 +72,7 @@ impl<'data> Program<'data> {
         let pieces = Pieces::build(&image, &flat, &points, &Anchors::new(&image, anchors, &made, ends));
         let by_name = names(&map);
         let table_bases = flat.iter().map(|table| table.base).collect();
-        Ok(Self { image, map, pieces, tables: all_tables, table_bases, points, by_name })
+        Ok(Self { image, map, pieces, tables: all_tables, table_bases, points, taken, callers, by_name })
     }
 
     /// The only unit of that name.
@@ -92,6 +103,20 @@ impl<'data> Program<'data> {
         self.image.section_at(address).is_some_and(|section| section.kind == SectionKind::Code)
     }
 }
+
+/// Where a direct call or a jump leads, and where control goes on after it; a jump does not come back.
+fn called(instruction: &Instruction) -> Option<(u64, u64)> {
+    match instruction.flow_control() {
+        FlowControl::Call => Some((instruction.near_branch_target(), instruction.next_ip())),
+        FlowControl::UnconditionalBranch | FlowControl::ConditionalBranch => {
+            Some((instruction.near_branch_target(), NEVER))
+        }
+        _ => None,
+    }
+}
+
+/// The place at which control goes on after what does not come back.
+pub(crate) const NEVER: u64 = u64::MAX;
 
 /// How many instructions after an address is formed another may be made of it.
 const MADE_WITHIN: usize = 12;

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 
 use super::counts::Counts;
+use super::evidence;
+use super::probability::{entropy, probability};
 use crate::index::Index;
 
 /// The instructions of `of` that `other` does not have, as multisets.
@@ -20,7 +22,7 @@ pub(super) fn missing(of: &[u32], other: &[u32]) -> Vec<u32> {
 }
 
 /// See [`Delta::delta_information`](super::Delta) and [`Delta::delta_entropy`](super::Delta).
-pub(super) fn figures(a: &Index, b: &Index, changed: &[(usize, usize)]) -> (f64, f64) {
+pub(super) fn figures(a: &Index, b: &Index, changed: &[(usize, usize)], same: usize) -> (f64, f64) {
     if changed.is_empty() {
         return (0.0, 0.0);
     }
@@ -31,8 +33,11 @@ pub(super) fn figures(a: &Index, b: &Index, changed: &[(usize, usize)]) -> (f64,
     counts.count(&b.records.numbers);
     let counts = counts.into_table();
     let total = b.records.numbers.len().max(1) as f64;
-    let uncertain: usize = changed.iter().map(|&(_, y)| b.function(y).instructions()).sum();
+    let uncertain: f64 = evidence::of_pairs(a, b, changed, same)
+        .iter()
+        .map(|pair| entropy(probability(&pair.figures)) * pair.instructions as f64)
+        .sum();
     let bits = |number: &u32| (total / f64::from(counts.get(number).copied().unwrap_or(1).max(1))).log2();
     let (sum, count) = (new.iter().flatten().map(bits).sum::<f64>(), new.iter().map(Vec::len).sum::<usize>());
-    (if count == 0 { 0.0 } else { sum / count as f64 }, uncertain as f64 / total)
+    (if count == 0 { 0.0 } else { sum / count as f64 }, uncertain / total)
 }

@@ -9,7 +9,9 @@ mod figures;
 mod matching;
 mod names;
 mod objects;
+mod probability;
 mod similarity;
+mod weights;
 
 use assay_binary::{Address, Module};
 use assay_evidence::Sha256;
@@ -21,6 +23,7 @@ use crate::lift::SOURCE_POSITIONS;
 
 pub use evidence::{FIGURE_NAMES, FIGURES, PairEvidence, evidence};
 pub use explain::{Explanation, Row, explain};
+pub use probability::{Tree, logistic, probability};
 
 /// One function or object in a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -86,10 +89,10 @@ pub struct Delta {
     pub delta_information: f64,
     /// Uncertainty, in bits, that a function changed in meaning, weighted by instructions.
     ///
-    /// An exact match is certain and contributes 0. Of a function whose exact hash differs this tier
-    /// cannot say whether its meaning does, and it has no calibrated probability to say it with: it
-    /// contributes the maximum of 1 bit. So the figure is the share of B's instructions that stand in
-    /// changed functions.
+    /// An exact match is certain and contributes 0. Of a function whose code differs the probability that
+    /// its meaning does is estimated from what differs (`cargo xtask bench delta-calibration` says how far
+    /// the estimates hold), and it contributes the entropy of that: 1 bit where it may be either, less the
+    /// surer it is. The figure is the mean over B's instructions.
     pub delta_entropy: f64,
 }
 
@@ -126,7 +129,8 @@ impl<'d> Comparison<'d> {
     fn delta(&self) -> Delta {
         let (a, b) = (self.a, self.b);
         let changes = self.changes();
-        let (delta_information, delta_entropy) = figures::figures(a, b, &changes.changed_pairs());
+        let (delta_information, delta_entropy) =
+            figures::figures(a, b, &changes.changed_pairs(), changes.same_count());
         let mut ignored: Vec<String> = ALWAYS_IGNORED.map(str::to_owned).to_vec();
         if a.about.debug_id != b.about.debug_id {
             ignored.push("build id".to_owned());

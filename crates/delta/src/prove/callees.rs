@@ -8,8 +8,14 @@ use std::rc::Rc;
 
 use assay_binary::{Lsda, Unit, UnitKind};
 
+use iced_x86::{FlowControl, Instruction, InstructionInfoFactory, OpAccess, Register};
+
 use crate::body::Body;
-use crate::program::Program;
+use crate::program::{NEVER, Program};
+
+/// The registers that arguments are passed in (System V ABI for AMD64, 3.2.3).
+pub(super) const ARGUMENTS: [Register; 6] =
+    [Register::RDI, Register::RSI, Register::RDX, Register::RCX, Register::R8, Register::R9];
 
 /// Imports that look at what their arguments point to, or call it, and neither put the addresses in order
 /// nor make numbers of them; and how many arguments they take in registers, all six where they are
@@ -105,15 +111,42 @@ pub(super) struct Known {
     pub targets: Vec<u64>,
 }
 
+impl Known {
+    /// The instruction that starts at an address.
+    pub fn at(&self, address: u64) -> Option<Instruction> {
+        let (range, _) = self.body.position(address)?;
+        let list = &self.body.ranges[range].1;
+        list.binary_search_by_key(&address, Instruction::ip).ok().map(|index| list[index])
+    }
+}
+
+fn is_write(access: OpAccess) -> bool {
+    !matches!(access, OpAccess::None | OpAccess::Read | OpAccess::CondRead | OpAccess::NoMemAccess)
+}
+
 /// The callees of one program; bodies are decoded once.
 pub(super) struct Callees<'p, 'data> {
     program: &'p Program<'data>,
     known: RefCell<HashMap<usize, Rc<Known>>>,
+    /// Registers that a unit and what it calls write, as bits; none while that is being found out.
+    written: RefCell<HashMap<usize, u16>>,
+}
+
+/// All sixteen general registers.
+const ALL: u16 = u16::MAX;
+/// The most places that are looked at after a call.
+const MAX_AFTER: usize = 64;
+/// Callees of callees that are looked into.
+const MAX_DEPTH: usize = 3;
+
+fn bit(register: Register) -> u16 {
+    let full = register.full_register();
+    if full.is_gpr64() { 1 << (full as usize - Register::RAX as usize) } else { 0 }
 }
 
 impl<'p, 'data> Callees<'p, 'data> {
     pub fn new(program: &'p Program<'data>) -> Self {
-        Self { program, known: RefCell::default() }
+        Self { program, known: RefCell::default(), written: RefCell::default() }
     }
 
     /// The unit of that number.
@@ -158,6 +191,118 @@ impl<'p, 'data> Callees<'p, 'data> {
             }
             _ => Given::Kept,
         }
+    }
+
+    /// Whether a call of `callee` leaves a register as it was, so that a caller that knows the callee may
+    /// rely on it (GCC's `-fipa-ra`). What the convention says is for the caller of this.
+    pub fn leaves(&self, callee: Option<u64>, register: Register) -> bool {
+        callee.is_some_and(|callee| self.written_by_call(callee) & bit(register) == 0)
+    }
+
+    fn written_by_call(&self, callee: u64) -> u16 {
+        match self.program.map.unit_at(callee) {
+            Some(unit) if self.program.map.units()[unit].kind == UnitKind::Function => self.written(unit),
+            _ => ALL,
+        }
+    }
+
+    /// A write on any path counts: no caller relies on a register that may be written.
+    fn written(&self, unit: usize) -> u16 {
+        if let Some(&written) = self.written.borrow().get(&unit) {
+            return written;
+        }
+        self.written.borrow_mut().insert(unit, 0);
+        let known = self.known(unit);
+        let mut factory = InstructionInfoFactory::new();
+        let own = |target: u64| known.body.ranges.iter().any(|(range, _)| range.contains(target));
+        let mut written = 0;
+        for instruction in known.body.instructions() {
+            match instruction.flow_control() {
+                FlowControl::Call => written |= self.written_by_call(instruction.near_branch_target()),
+                FlowControl::IndirectCall => written |= ALL,
+                FlowControl::UnconditionalBranch | FlowControl::ConditionalBranch
+                    if !own(instruction.near_branch_target()) =>
+                {
+                    written |= self.written_by_call(instruction.near_branch_target());
+                }
+                FlowControl::IndirectBranch if known.targets.is_empty() => written |= ALL,
+                _ => {}
+            }
+            let used = factory.info(instruction).used_registers();
+            let writes = used.iter().filter(|used| is_write(used.access()));
+            written |= writes.fold(0, |all, used| all | bit(used.register()));
+        }
+        self.written.borrow_mut().insert(unit, written);
+        written
+    }
+
+    /// Whether a caller of the unit may take a result out of a register; always, where it may be called
+    /// by its address.
+    pub fn may_return(&self, unit: usize, register: Register) -> bool {
+        let entries = &self.program.map.units()[unit].entries;
+        entries.iter().any(|entry| {
+            let callers = self.program.callers.get(&entry.address.0).map(Vec::as_slice).unwrap_or_default();
+            let read = |&(caller, after): &(usize, u64)| {
+                caller != unit && (after == NEVER || self.is_read(caller, after, register, MAX_DEPTH))
+                    || caller == unit && after != NEVER && self.is_read(caller, after, register, MAX_DEPTH)
+            };
+            self.program.taken.contains(&entry.address.0) || callers.iter().any(read)
+        })
+    }
+
+    /// Whether a callee may read an argument's register.
+    fn is_read_by(&self, callee: u64, register: Register, depth: usize) -> bool {
+        let argument = ARGUMENTS.iter().position(|argument| *argument == register);
+        if let (Some(import), Some(argument)) = (self.program.import_among(callee, &NAMES), argument) {
+            return argument < IMPORTS[import].1;
+        }
+        let unit = self.program.map.unit_at(callee);
+        let own = unit.filter(|&unit| self.program.map.units()[unit].kind == UnitKind::Function);
+        own.is_none_or(|unit| self.is_read(unit, callee, register, depth))
+    }
+
+    /// Whether what a register holds at a place may be read from there on.
+    fn is_read(&self, unit: usize, from: u64, register: Register, depth: usize) -> bool {
+        let known = self.known(unit);
+        let mut factory = InstructionInfoFactory::new();
+        let (mut open, mut seen) = (vec![from], BTreeSet::new());
+        while let Some(at) = open.pop() {
+            if !seen.insert(at) {
+                continue;
+            }
+            let Some(instruction) = known.at(at).filter(|_| seen.len() <= MAX_AFTER) else { return true };
+            let used = factory.info(&instruction).used_registers();
+            let accesses = || used.iter().filter(|used| used.register().full_register() == register);
+            if accesses().any(|used| used.access() != OpAccess::Write) {
+                return true;
+            }
+            if accesses().any(|used| used.register().size() >= 4) {
+                continue;
+            }
+            let inside = |target: u64| known.body.ranges.iter().any(|(range, _)| range.contains(target));
+            match instruction.flow_control() {
+                FlowControl::Next => open.push(instruction.next_ip()),
+                FlowControl::ConditionalBranch if inside(instruction.near_branch_target()) => {
+                    open.extend([instruction.next_ip(), instruction.near_branch_target()]);
+                }
+                FlowControl::UnconditionalBranch if inside(instruction.near_branch_target()) => {
+                    open.push(instruction.near_branch_target());
+                }
+                FlowControl::Call => {
+                    let callee = instruction.near_branch_target();
+                    if depth == 0 || self.is_read_by(callee, register, depth - 1) {
+                        return true;
+                    }
+                    // What may be written on some path no caller relies on.
+                    if self.leaves(Some(callee), register) {
+                        open.push(instruction.next_ip());
+                    }
+                }
+                FlowControl::Exception => {}
+                _ => return true,
+            }
+        }
+        false
     }
 
     /// Where a unit is entered.

@@ -10,16 +10,16 @@ use std::collections::{BTreeSet, HashSet};
 
 use iced_x86::{ConditionCode, FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpKind, Register};
 
-use super::callees::{Callees, Given, Known};
+use super::callees::{ARGUMENTS, Callees, Given, Known};
 
 /// Most places that one address is followed to.
 const MAX_PLACES: usize = 4096;
 /// The registers that a call keeps.
 const KEPT_BY_CALLS: [Register; 6] =
     [Register::RBX, Register::RBP, Register::R12, Register::R13, Register::R14, Register::R15];
-/// The registers that arguments are passed in (System V ABI for AMD64, 3.2.3).
-const ARGUMENTS: [Register; 6] =
-    [Register::RDI, Register::RSI, Register::RDX, Register::RCX, Register::R8, Register::R9];
+/// The registers that results are returned in: the first by the convention, the others in structures of
+/// two words, and of three between LLVM's own functions.
+const RESULTS: [Register; 3] = [Register::RAX, Register::RDX, Register::RCX];
 
 /// What becomes of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,7 +88,7 @@ impl Walk<'_, '_, '_> {
     /// cannot be said what becomes of it.
     fn unit(&mut self, unit: usize, from: (u64, Register), given: &mut Vec<(usize, Register)>) -> bool {
         let known = self.callees.known(unit);
-        let mut within = Within { known: &known, open: Vec::new(), base: false, given };
+        let mut within = Within { unit, known: &known, open: Vec::new(), base: false, given };
         within.go(self, from.0, from.1);
         while let Some((at, register)) = within.open.pop() {
             if !within.step(self, at, register) || self.seen.len() > MAX_PLACES {
@@ -102,6 +102,7 @@ impl Walk<'_, '_, '_> {
 
 /// The walk through one unit.
 struct Within<'k> {
+    unit: usize,
     known: &'k Known,
     open: Vec<(u64, Register)>,
     base: bool,
@@ -115,12 +116,6 @@ impl Within<'_> {
         }
     }
 
-    fn at(&self, address: u64) -> Option<Instruction> {
-        let (range, _) = self.known.body.position(address)?;
-        let list = &self.known.body.ranges[range].1;
-        list.binary_search_by_key(&address, Instruction::ip).ok().map(|index| list[index])
-    }
-
     fn give(&mut self, walk: &mut Walk<'_, '_, '_>, callee: Option<u64>, register: Register) {
         let Some(argument) = ARGUMENTS.iter().position(|argument| *argument == register) else { return };
         match walk.callees.given(callee, argument, walk.executed) {
@@ -132,7 +127,7 @@ impl Within<'_> {
 
     /// False where it cannot be said what becomes of the address.
     fn step(&mut self, walk: &mut Walk<'_, '_, '_>, at: u64, register: Register) -> bool {
-        let Some(instruction) = self.at(at) else { return false };
+        let Some(instruction) = self.known.at(at) else { return false };
         let uses = mentions(&mut InstructionInfoFactory::new(), &instruction, register);
         let next = instruction.next_ip();
         match instruction.flow_control() {
@@ -141,14 +136,19 @@ impl Within<'_> {
             FlowControl::Call | FlowControl::IndirectCall if uses => return false,
             FlowControl::Call | FlowControl::IndirectCall => {
                 self.give(walk, callee(&instruction), register);
-                if KEPT_BY_CALLS.contains(&register) {
+                let left = || walk.callees.leaves(callee(&instruction), register);
+                if KEPT_BY_CALLS.contains(&register) || left() {
                     let Some(pads) = &self.known.pads else { return false };
                     let caught = pads.iter().filter(|(calls, _)| calls.contains(&at)).map(|(_, pad)| *pad);
                     caught.for_each(|pad| self.go(walk, pad, register));
                     self.go(walk, next, register);
                 }
             }
-            FlowControl::Return => walk.found.kept |= register == Register::RAX,
+            FlowControl::Return if register == Register::RAX => walk.found.kept = true,
+            FlowControl::Return => {
+                walk.found.kept |=
+                    RESULTS.contains(&register) && walk.callees.may_return(self.unit, register);
+            }
             FlowControl::ConditionalBranch => {
                 self.go(walk, next, register);
                 self.jump(walk, instruction.near_branch_target(), register);
@@ -188,7 +188,7 @@ impl Within<'_> {
             && instruction.op0_kind() == OpKind::Register
             && instruction.op1_kind() == OpKind::Register
             && instruction.op1_register() == register;
-        let after = self.at(next);
+        let after = self.known.at(next);
         // A choice between two addresses: either may be the one.
         let chosen = is_choice(instruction) && !is_base(instruction, register);
         match () {

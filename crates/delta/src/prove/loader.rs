@@ -198,6 +198,14 @@ fn imports_and_exports(simulation: &mut Simulation<'_, '_>) {
     if bindings_a != bindings_b || !bindings_a.is_plain() {
         simulation.refuse(Reason::ImportsDiffer, "a dynamic symbol is bound or seen otherwise");
     }
+    let special = |program: &Program<'_>| {
+        let found = super::names::special_relocations(&program.image)?;
+        Some(found.into_iter().map(|(kind, name)| (kind, name.to_owned())).collect::<Vec<_>>())
+    };
+    let special = (special(program_a), special(program_b));
+    if special.0.is_none() || special.0 != special.1 {
+        simulation.refuse(Reason::ImportsDiffer, "copied or thread-local symbols differ");
+    }
     let (exports_a, exports_b) = (exports(&program_a.image), exports(&program_b.image));
     if exports_a.keys().ne(exports_b.keys()) {
         return simulation.refuse(Reason::ExportsDiffer, "the exported names, versions or kinds differ");

@@ -4,9 +4,10 @@
 //! table. A table in which an export cannot be found (a damaged Bloom filter is enough) would bind
 //! elsewhere. Every export must be found as glibc's `do_lookup_x` finds it.
 
-use assay_binary::{DynamicSymbol, Image, SymbolBinding};
+use assay_binary::{DynamicSymbol, Image, RelocationKind, SymbolBinding};
 
 const HASH: u64 = 4;
+const LAZY_TABLE: u64 = 23;
 const RELA_ENTRY: u64 = 9;
 const SYMBOL_ENTRY: u64 = 11;
 const RELR_ENTRY: u64 = 37;
@@ -38,6 +39,9 @@ pub(super) fn problem(image: &Image<'_>) -> Option<String> {
             return Some(format!("the dynamic table and the section headers disagree on {name}"));
         }
     }
+    if let Some(problem) = relocations(image, &value) {
+        return Some(problem.to_owned());
+    }
     if value(GNU_HASH).is_some() && !is_whole(image) {
         return Some("the hash table is damaged".to_owned());
     }
@@ -53,6 +57,48 @@ pub(super) fn problem(image: &Image<'_>) -> Option<String> {
         exports.next()
     };
     lost.map(|(_, symbol)| format!("the hash table does not lead to `{}`", symbol.name))
+}
+
+/// What is wrong with the relocations. Of those that are bound lazily the loader takes three kinds only
+/// (glibc, `elf_machine_lazy_rel`).
+fn relocations(image: &Image<'_>, value: &dyn Fn(u64) -> Option<u64>) -> Option<&'static str> {
+    const LAZY: [u32; 3] = [7, 36, 37];
+    let table = |address: u64| {
+        let sections = image.sections().iter().filter(|section| section.address.0 == address);
+        sections.filter(|section| section.size > 0).map(|section| image.section_bytes(section)).next()
+    };
+    let kinds = |bytes: &[u8]| -> Vec<u32> {
+        let entries = bytes.chunks_exact(RELA_BYTES as usize);
+        entries.map(|entry| u32::from_le_bytes([entry[8], entry[9], entry[10], entry[11]])).collect()
+    };
+    if let Some(lazy) = value(LAZY_TABLE)
+        && !table(lazy).is_some_and(|bytes| kinds(bytes).iter().all(|kind| LAZY.contains(kind)))
+    {
+        return Some("a stub's slot is relocated otherwise");
+    }
+    let known = image.relocations().iter().all(|r| !matches!(r.kind, RelocationKind::Other(_)));
+    (!known).then_some("a relocation is of a kind that the loader does not know")
+}
+
+/// The relocations that may stop the loader or write more than a slot, with what they bind: copies of
+/// other modules' objects, each of which must be the file's own symbol of that name, and thread-local ones.
+pub(super) fn special_relocations<'i>(image: &'i Image<'_>) -> Option<Vec<(u8, &'i str)>> {
+    let mut found = Vec::new();
+    for relocation in image.relocations() {
+        let symbol = image.dynamic_symbols().get(relocation.symbol as usize)?;
+        let which = match relocation.kind {
+            RelocationKind::Copy if symbol.defined && symbol.address == relocation.address => 0,
+            RelocationKind::Copy => return None,
+            RelocationKind::DtpMod64 => 1,
+            RelocationKind::DtpOff64 => 2,
+            RelocationKind::TpOff64 => 3,
+            RelocationKind::TlsDesc => 4,
+            _ => continue,
+        };
+        found.push((which, symbol.name.as_str()));
+    }
+    found.sort_unstable();
+    Some(found)
 }
 
 /// How many version records there are to be: the loader reads as many.

@@ -205,7 +205,7 @@ fn a_base_before_its_object() {
 fn order_counts_where_addresses_are_kept() {
     let one = "int one[8] = {1}; int sum_one(int n) { int s = 0; for (int i = 0; i < n; i++) s += one[i]; return s; }";
     let two = "int two[8] = {2}; int sum_two(int n) { int s = 0; for (int i = 0; i < n; i++) s += two[i]; return s; }";
-    let based = "#include <stdio.h>\nint sum_one(int), sum_two(int); int main(int n, char **v) { printf(\"%d\\n\", sum_one(n) + sum_two(n)); return 0; }";
+    let based = "#include <stdio.h>\nint sum_one(int), sum_two(int); int main(int n, char **v) { puts(sum_one(n) + sum_two(n) == 3 ? \"three\" : \"more\"); return 0; }";
     let kept = "#include <stdio.h>\nextern int one[], two[]; int sum_one(int), sum_two(int); int *volatile p, *volatile q;\
                 int main(int n, char **v) { p = one; q = two; printf(\"%d %d\\n\", p < q, sum_one(n) + sum_two(n)); return 0; }";
     let linked = |main: &str, order: [usize; 3]| {
@@ -215,6 +215,56 @@ fn order_counts_where_addresses_are_kept() {
     carries(&a, &b, &[]);
     let (Some(a), Some(b)) = (linked(kept, [0, 1, 2]), linked(kept, [0, 2, 1])) else { return };
     refused(&a, &b, &[], Reason::OrderMayBeObserved);
+}
+
+/// What a function of the program's own does with an address that it is given counts as the caller's
+/// own use would.
+#[test]
+fn an_address_that_is_given_to_an_own_function() {
+    const PASS: &str = "__attribute__((noinline, noclone))";
+    let objects = ["int one[4096] = {1};", "int two[4096] = {2};"];
+    let only_used = [
+        "static int PASS use(int *p, int *q, int n) { p[n] += 3; for (int i = 0; i < n; i++) p[i] ^= q[i]; return p[0]; }",
+        "static int PASS far(int *p, int n) { p[n]++; return p[n + 1]; }\n\
+         static int PASS use(int *p, int *q, int n) { return far(p, n) + far(q + 1, n); }",
+        "#include <string.h>\nstatic int PASS use(int *p, int *q, int n) { memcpy(p, q, 64); return p[n]; }",
+    ];
+    let compared = [
+        "static int PASS use(int *p, int *q, int n) { return p < q; }",
+        "static int PASS use(int *p, int *q, int n) { return q - p > 0; }",
+        "static int PASS less(int *p, int *q) { return p < q; }\n\
+         static int PASS use(int *p, int *q, int n) { return n > 9 ? 3 : less(p, q); }",
+        "static int *volatile kept[2];\n\
+         static int PASS use(int *p, int *q, int n) { kept[0] = p; kept[1] = q; return kept[0] < kept[1]; }",
+        "static int *PASS same(int *p) { __asm__ volatile(\"\" : \"+r\"(p)); return p; }\n\
+         static int PASS use(int *p, int *q, int n) { return same(p) < same(q); }",
+        "struct pair { int *p, *q; };\nstatic int PASS low(struct pair *x) { return x->p < x->q; }\n\
+         static int PASS use(int *p, int *q, int n) { struct pair x = {p, q}; return low(&x); }",
+        "static int PASS use(int *p, int *q, int n) { return (((unsigned long)p ^ (unsigned long)q) >> 12 & 7) == 1; }",
+    ];
+    let linked = |tool: &str, own: &str, order: [usize; 3]| {
+        let main = format!(
+            "#include <stdio.h>\nextern int one[], two[];\n{own}\n\
+             int main(int n, char **v) {{ printf(\"%d\\n\", use(one, two, n)); return 0; }}\n"
+        );
+        let main = main.replace("PASS", PASS);
+        let files = [("main.c", main.as_str()), ("one.c", objects[0]), ("two.c", objects[1])];
+        build(tool, &order.map(|at| files[at]), &["-O2"])
+    };
+    for tool in ["cc", "clang"] {
+        for own in only_used {
+            let (Some(a), Some(b)) = (linked(tool, own, [0, 1, 2]), linked(tool, own, [0, 2, 1])) else {
+                return;
+            };
+            carries(&a, &b, &[]);
+        }
+        for own in compared {
+            let (Some(a), Some(b)) = (linked(tool, own, [0, 1, 2]), linked(tool, own, [0, 2, 1])) else {
+                return;
+            };
+            refused(&a, &b, &[], Reason::OrderMayBeObserved);
+        }
+    }
 }
 
 /// Mutant: the visibility of the import `__gmon_start__`. The loader binds a hidden name to the file
@@ -301,5 +351,25 @@ fn symbols_are_bound_as_they_were() {
             b[at + 1] = 0xff;
         }
         assert!(prove(&a, &b, Executed::All).is_err(), "{what}");
+    }
+}
+
+/// Mutant: the kind of a relocation of a slot that the run never uses; the loader ended the process.
+#[test]
+fn relocations_are_of_kinds_that_the_loader_knows() {
+    let source = "#include <stdio.h>\n__thread int t; void *p = &stdout;\n\
+                  int main(int n, char **v) { t++; fputs(\"x\", stdout); if (n > 9) puts(\"y\"); return 0; }";
+    let Some(a) = build("cc", &[("t.c", source)], &["-O2", "-Wl,-z,lazy"]) else { return };
+    assert!(prove(&a, &a, Executed::All).is_ok());
+    const KIND: usize = 8;
+    for (section, kind) in [(".rela.plt", 39), (".rela.plt", 6), (".rela.plt", 5), (".rela.dyn", 39)] {
+        let b = patched(&a, section, KIND, &[kind]);
+        assert!(prove(&a, &b, Executed::All).is_err(), "{section} {kind}");
+    }
+    // The copy of `stdout` comes last; before it a slot of the GOT.
+    let length = Image::parse(&a).unwrap().section(".rela.dyn").unwrap().file.len();
+    for (place, kind) in [(length - 24, 6), (length - 24, 16), (length - 48, 5), (length - 48, 18)] {
+        let b = patched(&a, ".rela.dyn", place + KIND, &[kind]);
+        assert!(prove(&a, &b, Executed::All).is_err(), "at {place} as {kind}");
     }
 }

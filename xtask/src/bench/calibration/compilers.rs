@@ -98,9 +98,9 @@ pub fn build(
         made.len(),
         units.len()
     );
-    let mut link = Command::new(&toolchain.command[0]);
-    link.args(&toolchain.command[1..]).args(["-shared", "-nostdlib", "-o"]).arg(&library).args(&made);
-    link.stdin(Stdio::null());
+    let mut link = Command::new(zig(home)?);
+    link.args(["ld.lld", "-shared", "--build-id", "--unresolved-symbols=ignore-all", "-o"]);
+    link.arg(&library).args(&made).stdin(Stdio::null());
     let output = link.output()?;
     if !output.status.success() {
         bail!("{} does not link: {}", library.display(), String::from_utf8_lossy(&output.stderr));

@@ -1,32 +1,55 @@
 //! `cargo xtask bench delta-calibration`: is `delta_entropy` made of probabilities that hold?
+//!
+//! Consecutive releases of C libraries are built by several compilers at several levels, and compared
+//! across releases, settings and both. For every pair of functions whose code differs the probability
+//! that its meaning changed is held against what rebuilt sources say (`samples.rs`). The weights were
+//! fitted on half of the projects and on x86-64; what is printed is of the other half only, compiler by
+//! compiler, some of which no weight has seen.
+#![expect(clippy::print_stdout, reason = "a command for people")]
 
 mod compilers;
+mod fit;
 mod projects;
 mod samples;
+mod score;
 
-use anyhow::{Context as _, Result};
-use serde_json::json;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use serde_json::{Value, json};
 
 use self::samples::Sample;
+use self::score::{Outcome, Score};
 use crate::shell::{self, step};
+
+/// The greatest calibration error of the issue.
+const MOST_ERROR: f64 = 0.03;
+/// Fewer pairs than this say nothing of a compiler.
+const LEAST_PAIRS: usize = 300;
 
 /// What was asked for.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     json: bool,
+    fit: bool,
+    only: Vec<String>,
     dump: Option<String>,
 }
 
 impl Options {
-    /// `[--json] [--dump FILE]`
+    /// `[--json] [--fit] [--only PROJECT,PROJECT] [--dump FILE]`
     pub fn parse(words: &[&str]) -> Result<Self> {
         let mut options = Self::default();
         let mut words = words.iter();
         while let Some(word) = words.next() {
+            let mut value = || words.next().with_context(|| format!("{word} needs a value"));
             match *word {
                 "--json" => options.json = true,
-                "--dump" => options.dump = Some((*words.next().context("--dump needs a file")?).to_owned()),
-                other => anyhow::bail!("`{other}` is not known"),
+                "--fit" => options.fit = true,
+                "--only" => options.only = value()?.split(',').map(str::to_owned).collect(),
+                "--dump" => options.dump = Some((*value()?).to_owned()),
+                other => bail!("`{other}` is not known"),
             }
         }
         Ok(options)
@@ -36,21 +59,89 @@ impl Options {
 pub fn run(options: &Options) -> Result<()> {
     let home = shell::root().join("target/corpus/calibration");
     std::fs::create_dir_all(&home)?;
-    let (toolchains, _missing) = compilers::all(&home)?;
-    let mut samples: Vec<Sample> = Vec::new();
-    let mut number = 0;
-    for project in &projects::ALL {
-        step(&format!("{} {} and {}", project.name, project.versions[0], project.versions[1]));
-        match samples::of(project, &toolchains, &home, &mut number) {
-            Ok(found) => samples.extend(found),
-            Err(error) => eprintln!("left out: {error:#}"),
-        }
-        eprintln!("{} samples", samples.len());
-    }
+    let (samples, skipped) = gather(options, &home)?;
+    ensure!(!samples.is_empty(), "no project could be built");
     if let Some(file) = &options.dump {
-        let rows: Vec<_> = samples.iter().map(|s| json!({ "project": s.project, "toolchain": s.toolchain,
-            "scenario": s.scenario, "fitted": s.fitted, "delta": s.delta, "figures": s.figures, "changed": s.changed })).collect();
-        std::fs::write(file, serde_json::to_vec(&rows)?)?;
+        std::fs::write(file, serde_json::to_vec(&samples.iter().map(row).collect::<Vec<_>>())?)?;
     }
+    let fitted: Vec<&Sample> = samples.iter().filter(|sample| sample.fitted).collect();
+    let held_out: Vec<&Sample> = samples.iter().filter(|sample| !sample.project_fitted).collect();
+    let model = options.fit.then(|| fit::fit(&fitted));
+    if let Some(model) = &model {
+        let file = shell::root().join("crates/delta/src/diff/weights.rs");
+        std::fs::write(&file, fit::source(model))?;
+        eprintln!("{} pairs fitted, {} written", fitted.len(), file.display());
+    }
+    let probability = |sample: &Sample| match &model {
+        Some(model) => model.probability(&sample.figures),
+        None => assay_delta::probability(&sample.figures),
+    };
+    let outcome = |sample: &&Sample| (probability(sample), sample.changed);
+    let mut groups: BTreeMap<String, Vec<Outcome>> = BTreeMap::new();
+    for sample in &held_out {
+        groups.entry(sample.toolchain.to_owned()).or_default().push(outcome(sample));
+        groups.entry("all held out".to_owned()).or_default().push(outcome(sample));
+        groups.entry(format!("scenario: {}", sample.scenario)).or_default().push(outcome(sample));
+        groups.entry(format!("project: {}", sample.project)).or_default().push(outcome(sample));
+    }
+    groups.insert("what was fitted on".to_owned(), fitted.iter().map(outcome).collect());
+    let scores: BTreeMap<String, Score> = groups
+        .into_iter()
+        .filter(|(_, outcomes)| outcomes.len() >= LEAST_PAIRS)
+        .filter_map(|(name, outcomes)| Some((name, score::score(outcomes)?)))
+        .collect();
+    print(options, &scores, &skipped);
     Ok(())
+}
+
+fn gather(options: &Options, home: &Path) -> Result<(Vec<Sample>, Vec<String>)> {
+    let (toolchains, mut skipped) = compilers::all(home)?;
+    let (mut samples, mut number) = (Vec::new(), 0);
+    let wanted = |name: &str| options.only.is_empty() || options.only.iter().any(|only| only == name);
+    for project in projects::ALL.iter().filter(|project| wanted(project.name)) {
+        step(&format!("{} {} and {}", project.name, project.versions[0], project.versions[1]));
+        match samples::of(project, &toolchains, home, &mut number, &mut skipped) {
+            Ok(found) => samples.extend(found),
+            Err(error) => skipped.push(format!("{}: {error:#}", project.name)),
+        }
+    }
+    Ok((samples, skipped))
+}
+
+fn row(sample: &Sample) -> Value {
+    json!({
+        "project": sample.project, "toolchain": sample.toolchain, "scenario": sample.scenario,
+        "fitted": sample.fitted, "project_fitted": sample.project_fitted, "delta": sample.delta,
+        "figures": sample.figures, "changed": sample.changed,
+    })
+}
+
+/// The peer is the forecast that knows the group's own share of changes and looks at no function.
+fn print(options: &Options, scores: &BTreeMap<String, Score>, skipped: &[String]) {
+    let mut rows = Vec::new();
+    for (name, score) in scores {
+        let judged = !name.contains(':') && name != "what was fitted on";
+        let budget = judged.then_some(MOST_ERROR);
+        rows.push(
+            json!({ "what": format!("{name}: error of calibration"), "ours": score.error, "peer": null,
+            "ratio": null, "budget": budget, "within": judged.then_some(score.error <= MOST_ERROR),
+            "unit": format!("ECE of {} pairs in 15 bins of equal mass", score.count) }),
+        );
+        rows.push(json!({ "what": format!("{name}: Brier score"), "ours": score.brier,
+            "peer": score.brier_of_share, "ratio": score.brier / score.brier_of_share.max(1e-9),
+            "budget": null, "within": null, "unit": format!("{:.1} % changed", score.changed * 100.0) }));
+    }
+    let groups: BTreeMap<_, _> = scores.iter().map(|(name, score)| (name, score.json())).collect();
+    let document =
+        json!({ "bench": "delta-calibration", "rows": rows, "groups": groups, "skipped": skipped });
+    super::print(
+        "probabilities behind delta_entropy, on projects that were not fitted on",
+        &document,
+        options.json,
+    );
+    if !options.json {
+        for (name, score) in scores.iter().filter(|(name, _)| !name.contains(':')) {
+            println!("\n{name}\n{}", score.diagram());
+        }
+    }
 }

@@ -23,7 +23,9 @@ pub struct Sample {
     /// `release`: the same settings, the next release; `settings`: other settings, the same release;
     /// `both`: other settings and the next release.
     pub scenario: &'static str,
+    /// Whether the weights were fitted on it, and on its project at all.
     pub fitted: bool,
+    pub project_fitted: bool,
     /// Which comparison of two files it is from.
     pub delta: usize,
     pub figures: [f64; FIGURES],
@@ -45,6 +47,7 @@ pub fn of(
     toolchains: &[Toolchain],
     home: &Path,
     number: &mut usize,
+    skipped: &mut Vec<String>,
 ) -> Result<Vec<Sample>> {
     let units = [0, 1].map(|which| projects::units(project, project.versions[which], home));
     let [before, after] = units;
@@ -59,7 +62,9 @@ pub fn of(
             };
             match (index(0), index(1)) {
                 (Ok(before), Ok(after)) => all.push(Built { toolchain, indexes: [before, after] }),
-                (Err(error), _) | (_, Err(error)) => eprintln!("{} {level}: {error:#}", toolchain.name),
+                (Err(error), _) | (_, Err(error)) => {
+                    skipped.push(format!("{} {level}: {error:#}", toolchain.name))
+                }
             }
         }
     }
@@ -81,7 +86,17 @@ pub fn of(
                     let Some(changed) = changed(&truth, &pair, which) else { continue };
                     let toolchain = b.toolchain.name;
                     let (project, delta, figures) = (project.name, *number, pair.figures);
-                    samples.push(Sample { project, toolchain, scenario, fitted, delta, figures, changed });
+                    let project_fitted = !held_out;
+                    samples.push(Sample {
+                        project,
+                        toolchain,
+                        scenario,
+                        fitted,
+                        project_fitted,
+                        delta,
+                        figures,
+                        changed,
+                    });
                 }
             }
         }
