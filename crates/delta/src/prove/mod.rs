@@ -19,8 +19,9 @@
 //! (`pieces.rs`) it lies in, the one it may be the end of, and every piece that starts within
 //! [`REACH_BYTES`](crate::limits::REACH_BYTES) after it, because loops are given bases before their
 //! object. An address that is passed on whole, as the argument of a call or as a result, is a pointer of
-//! the language and no biased base: it reaches its own piece only. Unnamed constants are divided by
-//! who uses them (`anonymous.rs`).
+//! the language and no biased base: it reaches its own piece only. So does one in an unnamed constant
+//! that nothing else refers to: compilers emit no constant without a user, so that it is the one meant.
+//! Unnamed constants are divided by who uses them (`anonymous.rs`).
 
 mod bindings;
 mod callees;
@@ -183,6 +184,8 @@ pub enum Assumption {
     /// to anything before it in the run, and after a text with its zero where another text is referred
     /// to.
     AnonymousConstantsEndWhereOthersBegin,
+    /// An unnamed constant that one address of one function alone refers to is what that address means.
+    UnnamedConstantsHaveUsers,
     /// A distance between two objects is stored only in jump tables and 32-bit lookup tables that
     /// the reading function forms the address of.
     DistancesOnlyInTables,
@@ -190,7 +193,7 @@ pub enum Assumption {
     FinalCallsDoNotReturn,
 }
 
-const ASSUMPTIONS: [Assumption; 11] = [
+const ASSUMPTIONS: [Assumption; 12] = [
     Assumption::NoUndefinedBehaviour,
     Assumption::AddressesNotObserved,
     Assumption::OrderNotObserved,
@@ -200,6 +203,7 @@ const ASSUMPTIONS: [Assumption; 11] = [
     Assumption::AddressesAreNearTheirObject,
     Assumption::PanicLocationRecordsAreSeparateObjects,
     Assumption::AnonymousConstantsEndWhereOthersBegin,
+    Assumption::UnnamedConstantsHaveUsers,
     Assumption::DistancesOnlyInTables,
     Assumption::FinalCallsDoNotReturn,
 ];
