@@ -24,8 +24,8 @@ mod record;
 mod tables;
 
 pub use diff::{
-    DataChanges, Delta, Explanation, FunctionChanges, FunctionEntry, Row, diff, diff_files, diff_modules,
-    explain,
+    ChangeGraph, DataChanges, Delta, Explanation, FunctionChanges, FunctionEntry, GraphEdge, GraphNode,
+    GraphRole, Row, change_graph, diff, diff_files, diff_modules, explain,
 };
 pub use error::DeltaError;
 pub use index::{About, Index, IndexedFunction, IndexedObject, NORMALISER_VERSION};

@@ -5,6 +5,7 @@ mod correspond;
 mod counts;
 mod explain;
 mod figures;
+mod graph;
 mod matching;
 mod names;
 mod objects;
@@ -19,6 +20,7 @@ use crate::index::Index;
 use crate::lift::SOURCE_POSITIONS;
 
 pub use explain::{Explanation, Row, explain};
+pub use graph::{ChangeGraph, GraphEdge, GraphNode, GraphRole, change_graph};
 
 /// One function or object in a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
