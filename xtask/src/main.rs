@@ -31,6 +31,8 @@ cargo xtask corpus incidents [--only ID,ID] [-n N] [--json] [--fast] [--impostor
                              [--assay FILE] [--data DIR]
                                          every incident: fetched, recorded, checked, replayed on both sides
 cargo xtask bench delta [--json]         indexing and comparing real builds beside diffoscope and abidiff
+cargo xtask bench delta-calibration [--json] [--fit]
+                                         do the probabilities behind delta_entropy hold?
 cargo xtask corpus deltas [--only NAME,NAME] [--json]
                                          consecutive builds of Debian packages, compared
 cargo xtask schemas                      rewrite openapi.json and schemas/
@@ -47,6 +49,9 @@ fn main() -> ExitCode {
         ["bench", "verify", ..] => bench::verify::run(has("--json")),
         ["bench", "carryover", rest @ ..] => {
             bench::carryover::Options::parse(rest).and_then(|options| bench::carryover::run(&options))
+        }
+        ["bench", "delta-calibration", rest @ ..] => {
+            bench::calibration::Options::parse(rest).and_then(|options| bench::calibration::run(&options))
         }
         ["bench", "witness", ..] => bench::witness::run(has("--json")),
         ["bench", "delta", ..] => bench::delta::run(has("--json")),

@@ -12,7 +12,8 @@
 //!   spans.
 //! - **Texts.** Text that ends in a zero, up to an address that something refers to and at which
 //!   another text begins, is a C string: compilers put such literals into mergeable sections, where
-//!   each is an object of its own.
+//!   each is an object of its own. Code may form the end of a text and make its beginning of that:
+//!   then it refers to both.
 //!
 //! Both are named by the proof (`anonymous_constants_end_where_others_begin`) and tested by replaying
 //! mutants. Zeros that only align what follows belong to no object.
@@ -32,6 +33,24 @@ pub(crate) struct Anchor {
     pub user: u64,
 }
 
+/// An address that `user` makes of one that it forms, by adding a constant.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Made {
+    pub formed: u64,
+    pub made: u64,
+    pub user: u64,
+}
+
+impl Made {
+    /// Where a text begins whose end, the zero after it, was formed.
+    fn beginning(&self, image: &Image<'_>) -> Option<Anchor> {
+        let length = self.formed.checked_sub(self.made).filter(|length| (1..=MAX_SPAN).contains(length))?;
+        let text = image.bytes(self.made, length as usize + 1)?;
+        let (zero, text) = text.split_last()?;
+        (*zero == 0 && text.iter().all(is_text)).then_some(Anchor { address: self.made, user: self.user })
+    }
+}
+
 /// Units are numbered from here, so that no unit is a slot's address.
 pub(crate) const UNITS: u64 = 1 << 60;
 /// The longest span that a stored length is believed to describe.
@@ -46,6 +65,10 @@ const SHORTEST_TEXT: usize = 3;
 /// What is known of the whole image's constants.
 pub(crate) struct Anchors {
     all: Vec<Anchor>,
+    /// Where numbers end that code reads: no text goes on there.
+    ends: Vec<u64>,
+    /// Of texts whose end alone is formed, the beginnings, sorted.
+    beginnings: Vec<Anchor>,
     /// Spans that a stored pointer and the length beside it describe, by start.
     spans: Vec<(u64, u64)>,
     /// Whether an address in the middle of a text may be a text of its own, the tail of another. Rust's
@@ -54,8 +77,9 @@ pub(crate) struct Anchors {
 }
 
 impl Anchors {
-    /// `code` are those of units; those of slots are added here.
-    pub fn new(image: &Image<'_>, mut code: Vec<Anchor>) -> Self {
+    /// `code` are those of units, and `made` what units make of them; those of slots are added here.
+    /// `ends` are where the numbers end that code reads.
+    pub fn new(image: &Image<'_>, mut code: Vec<Anchor>, made: &[Made], mut ends: Vec<u64>) -> Self {
         let mut spans = Vec::new();
         for relocation in image.relocations() {
             let (slot, target) = (relocation.address.0, relocation.addend as u64);
@@ -72,16 +96,29 @@ impl Anchors {
             }
         }
         code.extend(relative_tables(image));
+        code.extend(made.iter().filter_map(|made| made.beginning(image)));
         code.sort_unstable();
         code.dedup();
         spans.sort_unstable();
+        ends.sort_unstable();
+        let mut beginnings: Vec<Anchor> = made.iter().filter_map(|made| made.beginning(image)).collect();
+        beginnings.sort_unstable();
         let merges_tails = image.toolchain().is_none_or(|toolchain| !toolchain.name.contains("rustc"));
-        Self { all: code, spans, merges_tails }
+        Self { all: code, ends, beginnings, spans, merges_tails }
     }
 
     /// Whether a text may be the tail of another.
     pub fn merges_tails(&self) -> bool {
         self.merges_tails
+    }
+
+    /// Whether one unit alone refers to a piece, and by one address.
+    pub fn has_one_user(&self, piece: &Piece) -> bool {
+        let from = self.all.partition_point(|anchor| anchor.address < piece.start);
+        let to = self.all.partition_point(|anchor| anchor.address < piece.end);
+        let formed = |anchor: &&Anchor| self.beginnings.binary_search(anchor).is_err();
+        let mut anchors = self.all[from..to].iter().filter(formed);
+        anchors.next().is_some_and(|anchor| anchor.user >= UNITS) && anchors.next().is_none()
     }
 
     /// Divides `start..end` of an anonymous run.
@@ -101,7 +138,7 @@ impl Anchors {
             let at = group[0].address;
             let other = group.iter().all(|anchor| !users.contains(&anchor.user))
                 && !self.is_spanned(begin, at)
-                && !(self.merges_tails && is_tail(image, at));
+                && !(self.merges_tails && is_tail(image, at) && self.ends.binary_search(&at).is_err());
             if at > begin
                 && (other && !users.is_empty() || ends_in_text(image, last, at, end))
                 && !is_inside_slot(image, at)

@@ -21,11 +21,13 @@ mod presence;
 mod program;
 mod prove;
 mod record;
+pub mod source;
 mod tables;
 
 pub use diff::{
-    ChangeGraph, DataChanges, Delta, Explanation, FunctionChanges, FunctionEntry, GraphEdge, GraphNode,
-    GraphRole, Row, change_graph, diff, diff_files, diff_modules, explain,
+    ChangeGraph, DataChanges, Delta, Explanation, FIGURE_NAMES, FIGURES, FunctionChanges, FunctionEntry,
+    GraphEdge, GraphNode, GraphRole, PairEvidence, Row, change_graph, diff, diff_files, diff_modules,
+    evidence, explain,
 };
 pub use error::DeltaError;
 pub use index::{About, Index, IndexedFunction, IndexedObject, NORMALISER_VERSION};

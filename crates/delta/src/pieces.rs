@@ -41,6 +41,8 @@ pub(crate) struct Piece {
 /// The pieces of an image by address.
 pub(crate) struct Pieces {
     all: Vec<Piece>,
+    /// The starts of unnamed constants that one unit alone refers to, by one address.
+    of_one_user: Vec<u64>,
     merges_tails: bool,
 }
 
@@ -74,7 +76,16 @@ impl Pieces {
         for section in sections {
             divide(image, section, &cuts, anchors, &mut all);
         }
-        Self { all, merges_tails: anchors.merges_tails() }
+        let unnamed = all.iter().filter(|piece| piece.kind == PieceKind::Anonymous);
+        let of_one_user =
+            unnamed.filter(|piece| anchors.has_one_user(piece)).map(|piece| piece.start).collect();
+        Self { all, of_one_user, merges_tails: anchors.merges_tails() }
+    }
+
+    /// Whether a piece is an unnamed constant that one unit alone refers to, by one address. Compilers
+    /// emit no constant that nobody uses, so that address means it.
+    pub fn has_one_user(&self, piece: &Piece) -> bool {
+        self.of_one_user.binary_search(&piece.start).is_ok()
     }
 
     /// Whether a text may be the tail of another.
@@ -86,6 +97,14 @@ impl Pieces {
     pub fn at(&self, address: u64) -> Option<&Piece> {
         let after = self.all.partition_point(|piece| piece.start <= address);
         self.all.get(after.checked_sub(1)?).filter(|piece| address < piece.end)
+    }
+
+    /// Whether a piece is as long, or is an unnamed constant that zeros follow to that length.
+    pub fn may_extend(&self, piece: &Piece, length: u64) -> bool {
+        let end = piece.start.saturating_add(length);
+        let follows =
+            || self.at(piece.end).is_some_and(|next| next.kind == PieceKind::Padding && end <= next.end);
+        end == piece.end || piece.kind == PieceKind::Anonymous && follows()
     }
 
     /// The pieces that start after `address` and no further than `distance` from it.

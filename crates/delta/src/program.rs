@@ -4,7 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use assay_binary::{CodeMap, Image, SectionKind, Unit, UnitKind};
 
-use crate::anonymous::{Anchor, Anchors, UNITS};
+use iced_x86::{Instruction, Mnemonic, Register};
+
+use crate::anonymous::{Anchor, Anchors, Made, UNITS};
 use crate::body::{Body, Reference, reference};
 use crate::error::DeltaError;
 use crate::pieces::Pieces;
@@ -31,7 +33,7 @@ impl<'data> Program<'data> {
         let mut points: Vec<u64> = image.relocations().iter().map(|r| r.addend as u64).collect();
         points.extend(image.symbols().iter().map(|symbol| symbol.address.0));
         let mut jumps = Vec::with_capacity(map.units().len());
-        let mut anchors = Vec::new();
+        let (mut anchors, mut made, mut ends) = (Vec::new(), Vec::new(), Vec::new());
         for (number, unit) in map.units().iter().enumerate() {
             let body = Body::decode(&image, unit);
             jumps.push(body.instructions().any(is_register_jump));
@@ -41,6 +43,11 @@ impl<'data> Program<'data> {
                 Reference::Branch(_) => None,
             });
             anchors.extend(named.map(|address| Anchor { address, user }));
+            ends.extend(body.instructions().filter_map(|i| match reference(i)? {
+                Reference::Memory(target, size) => Some(target.saturating_add(size)),
+                _ => None,
+            }));
+            made.extend(body.ranges.iter().flat_map(|(_, list)| made_of_formed(list, user)));
         }
         points.extend(anchors.iter().map(|anchor| anchor.address));
         points.sort_unstable();
@@ -51,7 +58,7 @@ impl<'data> Program<'data> {
         };
         let all_tables: Vec<Vec<Table>> = map.units().iter().zip(&jumps).map(unit_tables).collect();
         let flat: Vec<Table> = all_tables.iter().flatten().cloned().collect();
-        let pieces = Pieces::build(&image, &flat, &points, &Anchors::new(&image, anchors));
+        let pieces = Pieces::build(&image, &flat, &points, &Anchors::new(&image, anchors, &made, ends));
         let by_name = names(&map);
         let table_bases = flat.iter().map(|table| table.base).collect();
         Ok(Self { image, map, pieces, tables: all_tables, table_bases, points, by_name })
@@ -68,21 +75,41 @@ impl<'data> Program<'data> {
         unit.is_some_and(|unit| unit.entries.iter().any(|entry| entry.address.0 == address))
     }
 
-    /// Whether a call of `address` calls the import of one of these names.
-    pub fn is_import(&self, address: u64, names: &[&str]) -> bool {
-        let Some(UnitKind::Stub { slot }) = self.map.unit_at(address).map(|unit| self.map.units()[unit].kind)
-        else {
-            return false;
+    /// Which of these names is the import that a call of `address`, or by the slot there, calls.
+    pub fn import_among(&self, address: u64, names: &[&str]) -> Option<usize> {
+        let slot = match self.map.unit_at(address).map(|unit| self.map.units()[unit].kind) {
+            Some(UnitKind::Stub { slot }) => slot.0,
+            Some(_) => return None,
+            None => address,
         };
-        let symbol = self.image.relocation_at(slot.0).map_or(0, |relocation| relocation.symbol as usize);
-        let symbol = self.image.dynamic_symbols().get(symbol);
-        symbol.is_some_and(|symbol| !symbol.defined && names.contains(&symbol.name.as_str()))
+        let symbol = self.image.relocation_at(slot).map_or(0, |relocation| relocation.symbol as usize);
+        let symbol = self.image.dynamic_symbols().get(symbol).filter(|symbol| !symbol.defined)?;
+        names.iter().position(|name| *name == symbol.name)
     }
 
     /// Whether `address` lies in a section of instructions.
     pub fn is_code(&self, address: u64) -> bool {
         self.image.section_at(address).is_some_and(|section| section.kind == SectionKind::Code)
     }
+}
+
+/// How many instructions after an address is formed another may be made of it.
+const MADE_WITHIN: usize = 12;
+
+/// The addresses that are made of formed ones by adding a constant.
+fn made_of_formed(list: &[Instruction], user: u64) -> Vec<Made> {
+    let mut made = Vec::new();
+    for (at, formed) in list.iter().enumerate().filter(|(_, i)| i.mnemonic() == Mnemonic::Lea) {
+        let Some(Reference::Address(address)) = reference(formed) else { continue };
+        let register = formed.op0_register();
+        let after = list[at + 1..].iter().take(MADE_WITHIN);
+        let of_it = after.filter(|i| {
+            i.mnemonic() == Mnemonic::Lea && i.memory_base() == register && i.memory_index() == Register::None
+        });
+        let with = |i: &Instruction| address.wrapping_add(i.memory_displacement64());
+        made.extend(of_it.map(|i| Made { formed: address, made: with(i), user }));
+    }
+    made
 }
 
 fn names(map: &CodeMap) -> HashMap<String, Option<usize>> {

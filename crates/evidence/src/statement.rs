@@ -24,6 +24,8 @@ pub mod predicate {
     pub const STACK_FINGERPRINT: &str = "stella.ops/stackFingerprint@v1";
     /// Why a run of one artifact holds for another.
     pub const DELTA_PROOF: &str = "stella.ops/deltaProof@v1";
+    /// Why a run of an interpreted program holds for another build of it.
+    pub const SOURCE_DELTA_PROOF: &str = "stella.ops/sourceDeltaProof@v1";
     /// A release's decision.
     pub const GATE_DECISION: &str = "stella.ops/gateDecision@v1";
 }

@@ -1,8 +1,9 @@
 //! Carrying a run over to another build: only with a delta proof, and never where an assumption
 //! of the proof is known to be false.
 
+use assay_delta::source::SourceProof;
 use assay_delta::{DeltaProof, Executed};
-use assay_evidence::{TenantId, json};
+use assay_evidence::{JsonError, Statement, Subject, TenantId, json, predicate};
 use assay_gate::Verdict;
 
 use crate::pipeline::Asked;
@@ -19,7 +20,23 @@ const MAX_REASONS: usize = 16;
 pub(crate) struct Carried {
     pub source: VerdictRow,
     pub run: StoredRun,
-    pub proof: DeltaProof,
+    pub proof: CarryProof,
+}
+
+/// A proof by the rule of its artifact.
+pub(crate) enum CarryProof {
+    Binary(Box<DeltaProof>),
+    Source(Box<SourceProof>),
+}
+
+impl CarryProof {
+    /// The statement that says so.
+    pub(crate) fn statement(&self, subjects: Vec<Subject>) -> Result<Statement, JsonError> {
+        match self {
+            Self::Binary(proof) => Statement::new(predicate::DELTA_PROOF, subjects, proof),
+            Self::Source(proof) => Statement::new(predicate::SOURCE_DELTA_PROOF, subjects, proof),
+        }
+    }
 }
 
 impl Verifier {
@@ -63,7 +80,10 @@ impl Verifier {
         tenant: &TenantId,
         asked: &Asked<'_>,
         run: &StoredRun,
-    ) -> VerifyResult<Result<DeltaProof, Vec<String>>> {
+    ) -> VerifyResult<Result<CarryProof, Vec<String>>> {
+        if let Some(source) = &run.source {
+            return self.carry_source(tenant, asked, run, source).await;
+        }
         if let Some(reason) = self.run_not_carryable(run)? {
             return Ok(Err(vec![reason.to_owned()]));
         }
@@ -74,6 +94,7 @@ impl Verifier {
             tokio::task::spawn_blocking(move || assay_delta::prove(&a, &b, Executed::Units(&executed)))
                 .await
                 .map_err(|_| crate::VerifyError::Stopped)?;
+        let proven = proven.map(|proof| CarryProof::Binary(Box::new(proof)));
         Ok(proven.map_err(|refusals| refusals.iter().map(|refusal| sql::word(&refusal.reason)).collect()))
     }
 

@@ -120,7 +120,7 @@ impl Runs {
                 layout = Layout::Elsewhere(u64::from(turn) + 1);
             }
         }
-        How { layout, perturbation, keep_trace: Some(MAX_TRACE), stop_at: None }
+        How { layout, perturbation, keep_trace: Some(MAX_TRACE), ..How::default() }
     }
 
     /// Keeps the traces of the first run and of the first that differs from it.

@@ -31,6 +31,7 @@ mod quotas;
 mod requalify;
 mod run;
 mod running;
+mod sources;
 mod sql;
 mod stacks;
 mod witnesses;
@@ -51,7 +52,7 @@ pub use predicates::{ImportedFrom, MicroWitness, Origin, ReplayVerdict, StackFin
 pub use privacy::{RedactionKey, WitnessScan, still_shows, watched_replay};
 pub use quotas::{QuotaUsage, Quotas};
 pub use requalify::{RequalifyOutcome, VerdictChange};
-pub use run::StoredRun;
+pub use run::{SourceObservation, StoredRun};
 pub use sql::MIGRATIONS;
 pub use stacks::StackMatch;
 pub use witnesses::{NewWitness, ReplayOutcome, WitnessInfo};

@@ -38,6 +38,12 @@ pub(crate) fn recorded_path(
         .collect()
 }
 
+/// The functions of an interpreted subject that the recorded run executed, as far as they are asked for.
+/// What a module does when it is loaded says nothing: every import does it.
+pub(crate) fn recorded_sources(executed: &BTreeSet<String>) -> Vec<String> {
+    executed.iter().filter(|name| !name.ends_with(":<module>")).take(MAX_PATH).cloned().collect()
+}
+
 /// The names of executed functions of a subject.
 pub(crate) fn executed_names(image: Option<&Image<'_>>, executed: &[Address]) -> BTreeSet<String> {
     let Some(image) = image else { return BTreeSet::new() };

@@ -290,7 +290,8 @@ impl Verifier {
         let started = Instant::now();
         let ready: Ready = self.ready(tenant, &asked.witness.id).await?;
         let ready = self.with_artifact(tenant, ready, &asked.target.digest).await?;
-        let run = self.run(&ready, Some(asked.target.digest), How::default()).await?;
+        let how = How { observe: true, ..How::default() };
+        let run = self.run(&ready, Some(asked.target.digest), how).await?;
         let judgement =
             judge(asked.definition, &run.report, reached(&asked.witness.recorded_path, &run.executed_names));
         let stored = self.stored(&ready, asked.target.digest, &run);
@@ -328,7 +329,7 @@ impl Verifier {
             Subject::new(format!("{} (run)", asked.target.role), carried.source.artifact),
             Subject::new(asked.target.role.clone(), asked.target.digest),
         ];
-        let proof = Statement::new(predicate::DELTA_PROOF, subjects, &carried.proof)?;
+        let proof = carried.proof.statement(subjects)?;
         let proof = self.notary().prepare(tenant, proof, now).await?;
         let body = ReplayVerdict {
             incident: asked.definition.id.clone(),

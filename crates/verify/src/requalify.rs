@@ -108,7 +108,8 @@ impl Verifier {
     async fn asked_again(&self, tenant: &TenantId, row: &VerdictRow) -> VerifyResult<Option<VerdictChange>> {
         let ready = self.ready(tenant, &row.witness).await?;
         let ready = self.with_artifact(tenant, ready, &row.artifact).await?;
-        let run = self.run(&ready, Some(row.artifact), How::default()).await?;
+        let how = How { observe: true, ..How::default() };
+        let run = self.run(&ready, Some(row.artifact), how).await?;
         let path = reached(&ready.row.recorded_path, &run.executed_names);
         let judgement = judge(&ready.definition, &run.report, path);
         Ok((judgement.verdict != row.verdict).then(|| VerdictChange {

@@ -2,7 +2,7 @@
 
 use assay_binary::Address;
 use assay_evidence::{Sha256, json};
-use assay_witness::{Ending, LimitKind, RunReport};
+use assay_witness::{Ending, LimitKind, RunReport, RuntimeCoverage};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +39,22 @@ pub struct StoredRun {
     pub environment: Sha256,
     /// How long the replay took, in milliseconds.
     pub milliseconds: f64,
+    /// For a program that an interpreter runs: what it executed, where that was looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<SourceObservation>,
+}
+
+/// What a second, observed replay told of an interpreted program.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum SourceObservation {
+    /// What was executed.
+    Covered(RuntimeCoverage),
+    /// Why that is not known, as a stable code.
+    Uncovered {
+        /// The code.
+        code: String,
+    },
 }
 
 impl StoredRun {
@@ -48,6 +64,7 @@ impl StoredRun {
         subject_path: &str,
         report: &RunReport,
         milliseconds: f64,
+        source: Option<SourceObservation>,
     ) -> Self {
         let in_subject =
             report.functions_executed.iter().filter(|function| function.module.path == subject_path);
@@ -66,6 +83,7 @@ impl StoredRun {
             cpu_micros: report.cpu_micros,
             environment: environment_digest(report),
             milliseconds,
+            source,
         }
     }
 }

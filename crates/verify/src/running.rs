@@ -13,7 +13,8 @@ use crate::demangle::demangle;
 use crate::observation::decisive_fault;
 use crate::path::executed_names;
 use crate::predicates::{MicroWitness, Origin};
-use crate::run::StoredRun;
+use crate::run::{SourceObservation, StoredRun};
+use crate::sources::observed;
 use crate::sql::WitnessRow;
 use crate::{IncidentDefinition, Verifier, VerifyError, VerifyResult, sql};
 
@@ -39,6 +40,8 @@ pub(crate) struct How {
     pub perturbation: Perturbation,
     pub keep_trace: Option<usize>,
     pub stop_at: Option<u64>,
+    /// Whether an interpreted program is replayed once more, to see what it executes.
+    pub observe: bool,
 }
 
 /// One run with its time.
@@ -46,6 +49,8 @@ pub(crate) struct Timed {
     pub report: RunReport,
     pub milliseconds: f64,
     pub executed_names: BTreeSet<String>,
+    /// For an interpreted program: what it executed, where that was asked for.
+    pub source: Option<SourceObservation>,
 }
 
 impl Verifier {
@@ -97,7 +102,7 @@ impl Verifier {
             let coverage = image.as_ref().map(|image| plan(&path, image)).into_iter().collect();
             let substitutions: BTreeMap<String, PathBuf> =
                 tenant_file.map(|file| (role, file)).into_iter().collect();
-            let How { layout, perturbation, keep_trace, stop_at } = how;
+            let How { layout, perturbation, keep_trace, stop_at, observe } = how;
             let request =
                 ReplayRequest { substitutions, layout, coverage, keep_trace, stop_at, perturbation };
             let report = assay_witness::replay(&capsule, &files, &request, &host)?;
@@ -108,8 +113,13 @@ impl Verifier {
                 .filter(|function| function.module.path == path)
                 .map(|function| function.offset)
                 .collect();
-            let executed_names = executed_names(image.as_ref(), &executed);
-            Ok(Timed { report, milliseconds, executed_names })
+            let mut names = executed_names(image.as_ref(), &executed);
+            let mut source = None;
+            if observe && image.is_none() {
+                source = observed(&capsule, &files, &request, &host, &report)?;
+                names.extend(source.iter().flat_map(|source| source.names(&capsule, &path)));
+            }
+            Ok(Timed { report, milliseconds, executed_names: names, source })
         };
         tokio::task::spawn_blocking(work).await.map_err(|_| VerifyError::Stopped)?
     }
@@ -135,7 +145,8 @@ impl Verifier {
 
     /// The stored run of a replay.
     pub(crate) fn stored(&self, ready: &Ready, artifact: Sha256, run: &Timed) -> StoredRun {
-        StoredRun::of(ready.row.id, artifact, &ready.row.subject_path, &run.report, run.milliseconds)
+        let source = run.source.clone();
+        StoredRun::of(ready.row.id, artifact, &ready.row.subject_path, &run.report, run.milliseconds, source)
     }
 }
 

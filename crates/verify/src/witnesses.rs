@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::judge::{Budget, judge, mismatch};
 use crate::observation::Observation;
-use crate::path::{reached, recorded_path};
+use crate::path::{reached, recorded_path, recorded_sources};
 use crate::predicates::{MicroWitness, Origin};
 use crate::run::environment_digest;
 use crate::running::{How, Ready};
@@ -138,7 +138,7 @@ impl Verifier {
             files,
             origin: new.origin,
         };
-        let run = self.run(&ready, None, How::default()).await?;
+        let run = self.run(&ready, None, How { observe: true, ..How::default() }).await?;
         let package = ready.definition.package_path();
         let expected = &ready.definition.expect.vulnerable;
         if let Some(detail) = mismatch(expected, &run.report, package.as_deref(), Budget::Over) {
@@ -147,7 +147,10 @@ impl Verifier {
         let mut row = ready.row.clone();
         row.observation = Observation::of(&run.report).digest();
         row.trace = run.report.trace_digest;
-        row.recorded_path = recorded_path(&ready.definition, &run.report, &run.executed_names);
+        row.recorded_path = match run.source {
+            Some(_) => recorded_sources(&run.executed_names),
+            None => recorded_path(&ready.definition, &run.report, &run.executed_names),
+        };
         row.replays = 1;
         row.created_at = now;
         let witness = self.state_witness(tenant, &ready, &mut row, &run.report, now).await?;
@@ -269,7 +272,7 @@ impl Verifier {
             Some(digest) => self.with_artifact(tenant, ready, digest).await?,
             None => ready,
         };
-        let run = self.run(&ready, artifact, How::default()).await?;
+        let run = self.run(&ready, artifact, How { observe: true, ..How::default() }).await?;
         let path = reached(&ready.row.recorded_path, &run.executed_names);
         let judgement = judge(&ready.definition, &run.report, path);
         Ok(ReplayOutcome {

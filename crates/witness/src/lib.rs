@@ -27,6 +27,7 @@ mod reduced;
 mod replay;
 mod report;
 mod root;
+mod runtime;
 mod schedule;
 mod source;
 mod substitutes;
@@ -51,6 +52,10 @@ pub use replay::{
 pub use report::{
     Ending, Fault, INNER_FRAMES, LoadedModule, MAX_FAULTS, MAX_HEAD_BYTES, OUTER_FRAMES, OpenedFile, Output,
     RunReport, Stopped, ThreadStack,
+};
+pub use runtime::{
+    CoveredFile, CoveredFunction, Place as SourcePlace, Runtime, RuntimeCoverage, RuntimeUse, Uncovered,
+    runtime_coverage, runtime_of,
 };
 pub use schedule::{MAX_SWITCHES, Place, Switch};
 pub use source::{FileSource, Located, MapSource};

@@ -54,6 +54,7 @@ pub(crate) fn replay(
         request,
         landlock: Some(rules(capsule, host)?),
         recording: false,
+        lookups: false,
         visible: Some(&|path| is_visible(capsule, path)),
         debugger: None,
         host,

@@ -122,14 +122,26 @@ fn replay_under(
     host: &Host,
     debugger: Option<Box<dyn Debugger + Send>>,
 ) -> Result<RunReport, WitnessError> {
+    Ok(replay_beyond(capsule, source, request, host, debugger, false)?.0)
+}
+
+/// A replay with what only an observer of the whole run asks for.
+fn replay_beyond(
+    capsule: &Capsule,
+    source: &dyn FileSource,
+    request: &ReplayRequest,
+    host: &Host,
+    debugger: Option<Box<dyn Debugger + Send>>,
+    observing: bool,
+) -> Result<(RunReport, Beyond), WitnessError> {
     capsule.validate()?;
     check(capsule, request)?;
     if !host.has_namespaces() {
-        return crate::reduced::replay(capsule, source, request, host);
+        return Ok((crate::reduced::replay(capsule, source, request, host)?, Beyond::default()));
     }
     let substitutes = match Substitutes::of(capsule, request) {
         Ok(substitutes) => substitutes,
-        Err(unfit) => return Ok(not_run(unfit.ending(), host)),
+        Err(unfit) => return Ok((not_run(unfit.ending(), host), Beyond::default())),
     };
     let mut plan = RootPlan::with_runner_files()?;
     plan.add_capsule(capsule, source, &substitutes)?;
@@ -155,12 +167,13 @@ fn replay_under(
         request,
         landlock: landlock(host)?,
         recording: false,
+        lookups: observing,
         visible: None,
         debugger,
         host,
     };
     let files = Files { capsule, source, substitutes: &substitutes };
-    Ok(run.go(&|path| files.file(path), &|path| files.digest(path))?.0)
+    run.go(&|path| files.file(path), &|path| files.digest(path))
 }
 
 pub(crate) fn check(capsule: &Capsule, request: &ReplayRequest) -> Result<(), WitnessError> {
@@ -217,17 +230,36 @@ pub(crate) struct Run<'a> {
     pub request: &'a ReplayRequest,
     pub landlock: Option<Rules>,
     pub recording: bool,
+    pub lookups: bool,
     pub visible: Option<&'a Visible<'a>>,
     pub debugger: Option<Box<dyn Debugger + Send>>,
     pub host: &'a Host,
 }
 
-/// What a run showed beyond its report; only a recorder asks.
+/// What a run showed beyond its report; only recorders and observers ask.
+#[derive(Default)]
 pub(crate) struct Beyond {
     /// The paths that led somewhere.
     pub touched: Vec<String>,
     /// Where a thread was that computed while others waited.
     pub stuck: Option<Switch>,
+    /// Every path that was looked up.
+    pub looked_up: Vec<String>,
+    /// How many processes there were, and threads in all of them.
+    pub processes: usize,
+    pub threads: usize,
+    /// Everything on standard error, where the request asked for it.
+    pub stderr: Vec<u8>,
+}
+
+/// Replays with every lookup noted and the whole of standard error kept.
+pub(crate) fn observe(
+    capsule: &Capsule,
+    source: &dyn FileSource,
+    request: &ReplayRequest,
+    host: &Host,
+) -> Result<(RunReport, Beyond), WitnessError> {
+    replay_beyond(capsule, source, request, host, None, true)
 }
 
 /// Digest of a file by its path inside.
@@ -247,7 +279,7 @@ impl Run<'_> {
         let copy = |fd: &OwnedFd| fd.try_clone().map_err(WitnessError::sandbox("keeping an output"));
         let outputs = [output()?, output()?];
         let stdin = task::nameless_file(self.stdin).map_err(WitnessError::sandbox("making the input"))?;
-        let (host, request) = (self.host, self.request);
+        let (host, request, observing) = (self.host, self.request, self.lookups);
         let setup = Setup {
             limits: self.limits,
             seed: self.seed,
@@ -258,6 +290,7 @@ impl Run<'_> {
             stop_at: request.stop_at,
             debugger: self.debugger.take(),
             recording: self.recording,
+            lookups: self.lookups,
             visible: self.visible,
             command_line: self.command.iter().flat_map(|word| [word.as_bytes(), b"\0"].concat()).collect(),
             module,
@@ -267,7 +300,12 @@ impl Run<'_> {
         let _beside = Beside::start(&request.perturbation);
         let cpu = request.perturbation.cpu;
         let observed = on_own_thread(cpu, move || tracer::run(&launch, setup, watched))?;
-        report(observed, &outputs, started, host, &request.coverage, module, digest)
+        let (report, mut beyond) =
+            report(observed, &outputs, started, host, &request.coverage, module, digest)?;
+        if observing {
+            beyond.stderr = read_whole(&outputs[1])?;
+        }
+        Ok((report, beyond))
     }
 
     fn launch(mut self, stdio: [OwnedFd; 3]) -> Result<Launch, WitnessError> {
@@ -390,7 +428,25 @@ fn report(
         wall_micros: started.elapsed().as_micros() as u64,
         environment_class: host.environment_class().clone(),
     };
-    Ok((report, Beyond { touched: observed.touched.into_iter().collect(), stuck: observed.stuck }))
+    let beyond = Beyond {
+        touched: observed.touched.into_iter().collect(),
+        stuck: observed.stuck,
+        looked_up: observed.looked_up.into_iter().collect(),
+        processes: observed.processes,
+        threads: observed.threads,
+        stderr: Vec::new(),
+    };
+    Ok((report, beyond))
+}
+
+/// All bytes of an output; the run's own limit bounds them.
+fn read_whole(fd: &OwnedFd) -> Result<Vec<u8>, WitnessError> {
+    let failed = || WitnessError::sandbox("reading an output");
+    let file = File::from(fd.try_clone().map_err(failed())?);
+    let size = file.metadata().map_err(failed())?.len();
+    let mut bytes = vec![0; usize::try_from(size).unwrap_or(usize::MAX)];
+    file.read_exact_at(&mut bytes, 0).map_err(failed())?;
+    Ok(bytes)
 }
 
 fn read_output(fd: &OwnedFd) -> Result<Output, WitnessError> {
@@ -455,6 +511,7 @@ pub(crate) fn try_sandbox(tree: Tree) -> Tried {
             stop_at: None,
             debugger: None,
             recording: false,
+            lookups: false,
             visible: None,
             command_line: Vec::new(),
             module: &|_| None,

@@ -71,6 +71,11 @@ impl<'d> Changes<'d> {
         self.changed.iter().map(|&(x, y, _)| (x, y)).collect()
     }
 
+    /// How many pairs are the same.
+    pub fn same_count(&self) -> usize {
+        self.same.len()
+    }
+
     pub fn pairing(self) -> Pairing {
         Pairing { changed: self.changed_pairs(), added: self.added, removed: self.removed }
     }

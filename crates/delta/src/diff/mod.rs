@@ -3,6 +3,7 @@
 mod changes;
 mod correspond;
 mod counts;
+mod evidence;
 mod explain;
 mod figures;
 mod graph;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::index::Index;
 use crate::lift::SOURCE_POSITIONS;
 
+pub use evidence::{FIGURE_NAMES, FIGURES, PairEvidence, evidence};
 pub use explain::{Explanation, Row, explain};
 pub use graph::{ChangeGraph, GraphEdge, GraphNode, GraphRole, change_graph};
 

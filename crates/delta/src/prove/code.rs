@@ -6,7 +6,7 @@ use assay_binary::UnitKind;
 use iced_x86::{Code, FlowControl, Instruction, Mnemonic, OpKind, Register};
 
 use super::Reason;
-use super::flow::{self, Around, Flow};
+use super::flow::{self, Flow};
 use super::reach::Use;
 use super::simulate::Simulation;
 use crate::body::{Body, Reference, reference, without_reference};
@@ -16,44 +16,6 @@ use crate::tables::{Table, unresolved_jump, word};
 const RUST_START: &str = "lang_start_internal";
 /// A number as wide as an address, in bytes.
 const WIDE: usize = 8;
-/// Imports that look at what their arguments point to, and neither keep nor compare the addresses.
-const KEEP_NO_ADDRESS: [&str; 34] = [
-    "__fprintf_chk",
-    "__printf_chk",
-    "__snprintf_chk",
-    "__sprintf_chk",
-    "abort",
-    "access",
-    "atoi",
-    "atol",
-    "fopen",
-    "fopen64",
-    "fprintf",
-    "fputs",
-    "fread",
-    "fwrite",
-    "getenv",
-    "memcmp",
-    "memcpy",
-    "memset",
-    "open",
-    "open64",
-    "perror",
-    "printf",
-    "puts",
-    "read",
-    "snprintf",
-    "sprintf",
-    "strcasecmp",
-    "strcmp",
-    "strlen",
-    "strncmp",
-    "strtod",
-    "strtol",
-    "strtoul",
-    "write",
-];
-
 /// Both sides of one unit.
 struct Pair<'p> {
     a: Body,
@@ -62,12 +24,10 @@ struct Pair<'p> {
     tables_b: &'p [Table],
     /// The addresses from which signed 32-bit words, which may be distances, are loaded.
     distances: Distances,
-    /// Whether exceptions are caught in it.
-    catches: bool,
+    /// The unit of A.
+    unit: usize,
     /// Whether what it divides is known to be no address.
     divides_sizes: bool,
-    /// Where its jump tables lead.
-    targets: Vec<u64>,
 }
 
 pub(super) fn compare(simulation: &mut Simulation<'_, '_>, index_a: usize, index_b: usize) {
@@ -81,12 +41,8 @@ pub(super) fn compare(simulation: &mut Simulation<'_, '_>, index_a: usize, index
     let b = Body::decode(&program_b.image, unit_b);
     let distances = Distances::of(&a);
     let (tables_a, tables_b) = (&program_a.tables[index_a], &program_b.tables[index_b]);
-    let unwind = program_a.image.unwind();
-    let catches =
-        unit_a.ranges.iter().any(|range| unwind.fdes_in(*range).iter().any(|fde| fde.lsda.is_some()));
     let divides_sizes = unit_a.name.contains(RUST_START);
-    let targets = tables_a.iter().flat_map(|table| table.targets.clone()).collect();
-    let pair = Pair { a, b, tables_a, tables_b, distances, catches, divides_sizes, targets };
+    let pair = Pair { a, b, tables_a, tables_b, distances, unit: index_a, divides_sizes };
     if let Some(address) = unresolved_jump(&pair.a, pair.tables_a) {
         return simulation.refuse(Reason::UnresolvedIndirectJump, format!("the jump at {address:#x}"));
     }
@@ -176,9 +132,7 @@ impl Pair<'_> {
     }
 
     fn how(&self, simulation: &Simulation<'_, '_>, formed: &Instruction) -> Use {
-        let shows = &|callee: u64| simulation.a.is_import(callee, &KEEP_NO_ADDRESS);
-        let around = Around { shows, catches: self.catches, targets: &self.targets };
-        match flow::of(&self.a, formed, &around) {
+        match flow::of(&simulation.callees, self.unit, formed, &simulation.executed) {
             Flow::Shown => Use::Shown,
             Flow::Kept => Use::Passed,
             Flow::Base => Use::Base,
@@ -188,7 +142,7 @@ impl Pair<'_> {
 
     fn formed(&self, simulation: &mut Simulation<'_, '_>, (x, y): (u64, u64), how: Use) {
         match (simulation.a.is_code(x), simulation.b.is_code(y)) {
-            (true, true) => return simulation.code_reference(x, y, true),
+            (true, true) => return simulation.code_reference(x, y, how != Use::Shown),
             (false, false) => {}
             _ => {
                 return simulation

@@ -1,15 +1,16 @@
-//! What becomes of an address that code forms, as far as its unit shows.
+//! What becomes of an address that code forms, as far as its unit and the program's own functions show
+//! that it is given to.
 //!
 //! A compiler may form a base that lies before its object (`table - 4` for `table[i - 1]`), but only
 //! to compute with it in the same function: what is passed to a call, returned or stored is a pointer
 //! of the language and lies in its object. And an address that is only ever a base is never a value
 //! that could be compared with another.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use iced_x86::{ConditionCode, FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpKind, Register};
 
-use crate::body::Body;
+use super::callees::{Callees, Given, Known};
 
 /// Most places that one address is followed to.
 const MAX_PLACES: usize = 4096;
@@ -33,27 +34,29 @@ pub(super) enum Flow {
     Unknown,
 }
 
-/// What is known besides the unit's instructions.
-pub(super) struct Around<'s> {
-    /// Whether the function that is called at an address keeps and compares no addresses.
-    pub shows: &'s dyn Fn(u64) -> bool,
-    /// Whether exceptions are caught in the unit, so that control goes on at places no branch names.
-    pub catches: bool,
-    /// Where the jump tables of the unit lead.
-    pub targets: &'s [u64],
-}
-
-/// Where the address goes that `formed` forms.
-pub(super) fn of(body: &Body, formed: &Instruction, around: &Around<'_>) -> Flow {
+/// Where the address goes that `formed` forms, an instruction of the unit `home`; `executed` are the
+/// units that run.
+pub(super) fn of(
+    callees: &Callees<'_, '_>,
+    home: usize,
+    formed: &Instruction,
+    executed: &BTreeSet<usize>,
+) -> Flow {
     let register = formed.op0_register();
     if formed.mnemonic() != Mnemonic::Lea || register != register.full_register() {
         return Flow::Unknown;
     }
-    let mut walk = Walk { body, around, seen: HashSet::new(), open: Vec::new(), found: Found::default() };
-    walk.open.push((formed.next_ip(), register));
-    while let Some((at, register)) = walk.open.pop() {
-        if !walk.step(at, register) || walk.seen.len() > MAX_PLACES {
-            return Flow::Unknown;
+    let mut walk = Walk { callees, home, executed, seen: HashSet::new(), found: Found::default() };
+    let mut given = Vec::new();
+    if !walk.unit(home, (formed.next_ip(), register), &mut given) {
+        return Flow::Unknown;
+    }
+    // What is given to a function is a pointer of the language: there it is no base of anything else.
+    while let Some((unit, argument)) = given.pop() {
+        let entered = (callees.entry(unit), argument);
+        if unit == home || !walk.unit(unit, entered, &mut given) {
+            walk.found.kept = true;
+            break;
         }
     }
     match walk.found {
@@ -72,63 +75,94 @@ struct Found {
 }
 
 /// Every place at which a register may hold the address, by all branches.
-struct Walk<'w> {
-    body: &'w Body,
-    around: &'w Around<'w>,
+struct Walk<'w, 'p, 'data> {
+    callees: &'w Callees<'p, 'data>,
+    home: usize,
+    executed: &'w BTreeSet<usize>,
     seen: HashSet<(u64, Register)>,
-    open: Vec<(u64, Register)>,
     found: Found,
 }
 
-impl Walk<'_> {
-    fn go(&mut self, at: u64, register: Register) {
-        if self.seen.insert((at, register)) {
+impl Walk<'_, '_, '_> {
+    /// Follows the address through one unit; what is given to others is added to `given`. False where it
+    /// cannot be said what becomes of it.
+    fn unit(&mut self, unit: usize, from: (u64, Register), given: &mut Vec<(usize, Register)>) -> bool {
+        let known = self.callees.known(unit);
+        let mut within = Within { known: &known, open: Vec::new(), base: false, given };
+        within.go(self, from.0, from.1);
+        while let Some((at, register)) = within.open.pop() {
+            if !within.step(self, at, register) || self.seen.len() > MAX_PLACES {
+                return false;
+            }
+        }
+        self.found.base |= within.base && unit == self.home;
+        true
+    }
+}
+
+/// The walk through one unit.
+struct Within<'k> {
+    known: &'k Known,
+    open: Vec<(u64, Register)>,
+    base: bool,
+    given: &'k mut Vec<(usize, Register)>,
+}
+
+impl Within<'_> {
+    fn go(&mut self, walk: &mut Walk<'_, '_, '_>, at: u64, register: Register) {
+        if walk.seen.insert((at, register)) {
             self.open.push((at, register));
         }
     }
 
     fn at(&self, address: u64) -> Option<Instruction> {
-        let (range, _) = self.body.position(address)?;
-        let list = &self.body.ranges[range].1;
+        let (range, _) = self.known.body.position(address)?;
+        let list = &self.known.body.ranges[range].1;
         list.binary_search_by_key(&address, Instruction::ip).ok().map(|index| list[index])
     }
 
-    fn give(&mut self, callee: Option<u64>) {
-        self.found.kept |= !callee.is_some_and(|callee| (self.around.shows)(callee));
+    fn give(&mut self, walk: &mut Walk<'_, '_, '_>, callee: Option<u64>, register: Register) {
+        let Some(argument) = ARGUMENTS.iter().position(|argument| *argument == register) else { return };
+        match walk.callees.given(callee, argument, walk.executed) {
+            Given::Ignored | Given::Shown => {}
+            Given::Kept => walk.found.kept = true,
+            Given::Own(unit) => self.given.push((unit, register)),
+        }
     }
 
     /// False where it cannot be said what becomes of the address.
-    fn step(&mut self, at: u64, register: Register) -> bool {
+    fn step(&mut self, walk: &mut Walk<'_, '_, '_>, at: u64, register: Register) -> bool {
         let Some(instruction) = self.at(at) else { return false };
         let uses = mentions(&mut InstructionInfoFactory::new(), &instruction, register);
         let next = instruction.next_ip();
         match instruction.flow_control() {
-            FlowControl::Next if uses => return self.used(&instruction, register),
-            FlowControl::Next => self.go(next, register),
+            FlowControl::Next if uses => return self.used(walk, &instruction, register),
+            FlowControl::Next => self.go(walk, next, register),
             FlowControl::Call | FlowControl::IndirectCall if uses => return false,
-            flow @ (FlowControl::Call | FlowControl::IndirectCall) => {
-                if ARGUMENTS.contains(&register) {
-                    self.give((flow == FlowControl::Call).then(|| instruction.near_branch_target()));
-                }
+            FlowControl::Call | FlowControl::IndirectCall => {
+                self.give(walk, callee(&instruction), register);
                 if KEPT_BY_CALLS.contains(&register) {
-                    if self.around.catches {
-                        return false;
-                    }
-                    self.go(next, register);
+                    let Some(pads) = &self.known.pads else { return false };
+                    let caught = pads.iter().filter(|(calls, _)| calls.contains(&at)).map(|(_, pad)| *pad);
+                    caught.for_each(|pad| self.go(walk, pad, register));
+                    self.go(walk, next, register);
                 }
             }
-            FlowControl::Return => self.found.kept |= register == Register::RAX,
+            FlowControl::Return => walk.found.kept |= register == Register::RAX,
             FlowControl::ConditionalBranch => {
-                self.go(next, register);
-                self.jump(instruction.near_branch_target(), register);
+                self.go(walk, next, register);
+                self.jump(walk, instruction.near_branch_target(), register);
             }
-            FlowControl::UnconditionalBranch => self.jump(instruction.near_branch_target(), register),
+            FlowControl::UnconditionalBranch => {
+                self.jump(walk, instruction.near_branch_target(), register);
+            }
             FlowControl::Exception => {}
             FlowControl::IndirectBranch if !uses => {
                 // A pointer of the language where it is a tail call.
-                self.found.kept |= ARGUMENTS.contains(&register) && self.around.targets.is_empty();
-                for target in self.around.targets {
-                    self.go(*target, register);
+                walk.found.kept |= ARGUMENTS.contains(&register) && self.known.targets.is_empty();
+                let known = self.known;
+                for target in &known.targets {
+                    self.go(walk, *target, register);
                 }
             }
             _ => return false,
@@ -136,18 +170,18 @@ impl Walk<'_> {
         true
     }
 
-    fn jump(&mut self, target: u64, register: Register) {
-        if self.body.ranges.iter().any(|(range, _)| range.contains(target)) {
-            self.go(target, register);
-        } else if ARGUMENTS.contains(&register) {
-            self.give(Some(target));
+    fn jump(&mut self, walk: &mut Walk<'_, '_, '_>, target: u64, register: Register) {
+        if self.known.body.ranges.iter().any(|(range, _)| range.contains(target)) {
+            self.go(walk, target, register);
+        } else {
+            self.give(walk, Some(target), register);
         }
     }
 
-    fn used(&mut self, instruction: &Instruction, register: Register) -> bool {
+    fn used(&mut self, walk: &mut Walk<'_, '_, '_>, instruction: &Instruction, register: Register) -> bool {
         let next = instruction.next_ip();
         if overwrites(instruction, register) {
-            self.found.base |= is_base(instruction, register);
+            self.base |= is_base(instruction, register);
             return true;
         }
         let copied = instruction.mnemonic() == Mnemonic::Mov
@@ -158,21 +192,29 @@ impl Walk<'_> {
         // A choice between two addresses: either may be the one.
         let chosen = is_choice(instruction) && !is_base(instruction, register);
         match () {
-            () if chosen => self.go(next, instruction.op0_register()),
+            () if chosen => self.go(walk, next, instruction.op0_register()),
             () if derives(instruction, register) => {
-                self.found.base = true;
-                self.go(next, instruction.op0_register());
+                self.base = true;
+                self.go(walk, next, instruction.op0_register());
             }
-            () if instruction.is_string_instruction() => self.found.base = true,
-            () if copied => self.go(next, instruction.op0_register()),
-            () if stores(instruction, register) => self.found.kept = true,
+            () if instruction.is_string_instruction() => self.base = true,
+            () if copied => self.go(walk, next, instruction.op0_register()),
+            () if stores(instruction, register) => walk.found.kept = true,
             () if only_as_base(instruction, register) || steps(instruction, after.as_ref(), register) => {
-                self.found.base = true;
+                self.base = true;
             }
             () => return false,
         }
-        self.go(next, register);
+        self.go(walk, next, register);
         true
+    }
+}
+
+/// What a call calls: a place, or the slot that holds it.
+fn callee(call: &Instruction) -> Option<u64> {
+    match call.flow_control() {
+        FlowControl::Call => Some(call.near_branch_target()),
+        _ => call.is_ip_rel_memory_operand().then(|| call.ip_rel_memory_address()),
     }
 }
 

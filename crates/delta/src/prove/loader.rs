@@ -1,12 +1,13 @@
 //! What the loader and other modules see of the two files.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use assay_binary::{
     Address, DynamicSymbol, Image, RelocationKind, SectionKind, SymbolBinding, SymbolKind, Tls,
 };
 
 use super::Reason;
+use super::bindings::Bindings;
 use super::simulate::{Simulation, Task};
 use crate::program::Program;
 
@@ -147,16 +148,14 @@ fn shape(image: &Image<'_>, with_pages: bool) -> Vec<Shape> {
     segments.collect()
 }
 
-/// The kernel maps an executable before its first system call, so only what the loader does after
-/// that shows: RELRO. A library is mapped by system calls, which show every segment.
+/// The kernel maps an executable before its first system call, and how many pages the loader seals
+/// after relocation is no event of a run (what may be written is compared address by address). A library
+/// is mapped by system calls, which show every segment.
 fn segments(simulation: &mut Simulation<'_, '_>) {
     simulation.at("the segments");
-    // `_dl_protect_relro` rounds both ends down.
-    let sealed =
-        |address: u64, size: u64| (address.saturating_add(size) / PAGE).saturating_sub(address / PAGE);
     let all = |image: &Image<'_>| {
         let library = image.loader().interpreter.is_none();
-        let relro = image.loader().relro.as_ref().map(|r| sealed(r.address.0, r.size));
+        let relro = image.loader().relro.is_some();
         (library, relro, shape(image, library))
     };
     if all(&simulation.a.image) != all(&simulation.b.image) {
@@ -195,13 +194,16 @@ fn imports_and_exports(simulation: &mut Simulation<'_, '_>) {
     if program_a.image.imports() != program_b.image.imports() || versions(program_a) != versions(program_b) {
         simulation.refuse(Reason::ImportsDiffer, "the imported names or versions differ");
     }
-    if undefined(&program_a.image) != undefined(&program_b.image) {
-        simulation.refuse(Reason::ImportsDiffer, "an imported name is bound or seen otherwise");
+    let (bindings_a, bindings_b) = (Bindings::of(&program_a.image), Bindings::of(&program_b.image));
+    if bindings_a != bindings_b || !bindings_a.is_plain() {
+        simulation.refuse(Reason::ImportsDiffer, "a dynamic symbol is bound or seen otherwise");
     }
     let (exports_a, exports_b) = (exports(&program_a.image), exports(&program_b.image));
     if exports_a.keys().ne(exports_b.keys()) {
         return simulation.refuse(Reason::ExportsDiffer, "the exported names, versions or kinds differ");
     }
+    // The libraries of an executable call what it exports; those of a library may keep it and compare.
+    let executable = program_a.image.loader().interpreter.is_some();
     for ((key, a), b) in exports_a.iter().zip(exports_b.values()) {
         simulation.at(format!("export {}", key.0));
         if a.size != b.size && matches!(a.kind, SymbolKind::Object | SymbolKind::Tls) {
@@ -213,20 +215,15 @@ fn imports_and_exports(simulation: &mut Simulation<'_, '_>) {
             }
             SymbolKind::Tls => {}
             SymbolKind::Untyped if LINKER_LABELS.contains(&a.name.as_str()) => {}
+            SymbolKind::Function if executable && program_a.is_code(a.address.0) => {
+                simulation.code_reference(a.address.0, b.address.0, false);
+            }
             _ => simulation.stored_address(a.address.0, b.address.0),
         }
         if a.kind == SymbolKind::IndirectFunction {
             simulation.executes(a.address.0);
         }
     }
-}
-
-/// How each undefined name is bound and seen: a hidden one is bound to the file itself.
-fn undefined<'i>(
-    image: &'i Image<'_>,
-) -> BTreeSet<(&'i str, Option<&'i str>, SymbolKind, SymbolBinding, u8)> {
-    let undefined = image.dynamic_symbols().iter().filter(|symbol| !symbol.defined);
-    undefined.map(|s| (s.name.as_str(), s.version.as_deref(), s.kind, s.binding, s.other)).collect()
 }
 
 type ExportKey = (String, Option<String>, SymbolKind, SymbolBinding, u8);

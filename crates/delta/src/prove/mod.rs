@@ -22,6 +22,8 @@
 //! the language and no biased base: it reaches its own piece only. Unnamed constants are divided by
 //! who uses them (`anonymous.rs`).
 
+mod bindings;
+mod callees;
 mod code;
 mod contents;
 mod flow;

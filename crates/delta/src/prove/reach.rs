@@ -125,14 +125,18 @@ impl Simulation<'_, '_> {
         self.refuse(Reason::UnmodelledData, detail);
     }
 
-    /// Makes two pieces correspond whole, `a` to `b` within them.
+    /// Makes two pieces correspond whole, `a` to `b` within them. Whether zeros at the end are the
+    /// constant's own or align what follows cannot be seen, so the longer of the two is compared.
     fn piece(&mut self, piece_a: &Piece, piece_b: &Piece, a: u64, b: u64) -> bool {
         let distances = is_distances(&self.a.image, piece_a) && is_distances(&self.b.image, piece_b);
         let sections = (self.a.image.section_at(a), self.b.image.section_at(b));
         let alike = matches!(sections, (Some(x), Some(y)) if alike(x, y)) && self.protected_alike(a, b);
+        let lengths = (piece_a.end - piece_a.start, piece_b.end - piece_b.start);
+        let length = lengths.0.max(lengths.1);
         let same_shape = piece_a.kind == piece_b.kind
             && a - piece_a.start == b - piece_b.start
-            && piece_a.end - piece_a.start == piece_b.end - piece_b.start;
+            && self.a.pieces.may_extend(piece_a, length)
+            && self.b.pieces.may_extend(piece_b, length);
         if !alike || !same_shape {
             let detail = format!(
                 "{a:#x} in {:?} {:#x}..{:#x} is not like {b:#x} in {:?} {:#x}..{:#x}",
@@ -145,9 +149,9 @@ impl Simulation<'_, '_> {
             self.refuse(Reason::UnmodelledData, format!("{a:#x} is a jump table of another function"));
             return false;
         }
-        if self.memory.add(piece_a.start, piece_b.start, piece_a.end - piece_a.start) {
+        if self.memory.add(piece_a.start, piece_b.start, length) {
             let task = if distances { Task::Distances } else { Task::Contents };
-            self.push(task(piece_a.start, piece_b.start, piece_a.end - piece_a.start));
+            self.push(task(piece_a.start, piece_b.start, length));
         }
         true
     }
@@ -211,10 +215,12 @@ impl Simulation<'_, '_> {
     /// What `a` may belong to besides the piece it lies in.
     fn neighbours(&mut self, a: u64, b: u64, piece: &Piece, how: Use) {
         let mut found: Vec<Piece> = Vec::new();
+        let meant = self.a.pieces.has_one_user(piece)
+            && self.b.pieces.at(b).is_some_and(|piece| self.b.pieces.has_one_user(piece));
         if a == piece.start {
             found.extend(a.checked_sub(1).and_then(|before| self.a.pieces.at(before)));
         }
-        if matches!(how, Use::Formed | Use::Base) {
+        if matches!(how, Use::Formed | Use::Base) && !meant {
             found.extend(self.a.pieces.starting_after(a, REACH_BYTES));
         }
         let named = self.of_one_name(a, b);

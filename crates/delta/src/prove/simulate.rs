@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 
 use assay_binary::UnitKind;
 
+use super::callees::Callees;
 use super::memory::Memory;
 use super::{DataPair, Executed, Reason, Refusal};
 use crate::limits::{MAX_REFUSALS, MAX_STEPS};
@@ -29,6 +30,8 @@ pub(super) enum Task {
 pub(super) struct Simulation<'p, 'data> {
     pub a: &'p Program<'data>,
     pub b: &'p Program<'data>,
+    /// A's functions, as far as addresses are given to them.
+    pub callees: Callees<'p, 'data>,
     /// Both are the same file, so that its image may be observed.
     pub one_file: bool,
     /// The run may list the segments of its image.
@@ -48,15 +51,16 @@ pub(super) struct Simulation<'p, 'data> {
     place: String,
 }
 
-pub(super) fn run(
-    a: &Program<'_>,
-    b: &Program<'_>,
+pub(super) fn run<'data>(
+    a: &Program<'data>,
+    b: &Program<'data>,
     one_file: bool,
     executed: Executed<'_>,
 ) -> Result<Mapping, Vec<Refusal>> {
     let mut simulation = Simulation {
         a,
         b,
+        callees: Callees::new(a),
         one_file,
         maps_read: false,
         divides: false,

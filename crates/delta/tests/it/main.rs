@@ -8,4 +8,5 @@ mod differences;
 mod hostile;
 mod observed;
 mod patches;
+mod sources;
 mod without_names;

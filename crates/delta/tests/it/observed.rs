@@ -270,3 +270,36 @@ fn the_table_of_linkage_stubs_lies_where_it_lay() {
     let refusals = prove(&a, &b, Executed::All).unwrap_err();
     assert!(refusals.iter().any(|refusal| refusal.reason == Reason::FlagsDiffer), "{refusals:?}");
 }
+
+/// The loader binds to the address of a name that is not defined, does not find what has a type it does
+/// not know, and compares versions by hash first: replays of such files ended in a signal or a refusal of
+/// the loader. What is damaged is read from the tables' own layout (gABI, "Symbol Table"; LSB, "Symbol
+/// Versioning").
+#[test]
+fn symbols_are_bound_as_they_were() {
+    let source = "#include <stdio.h>\nint main(void) { puts(\"x\"); return 0; }";
+    let Some(a) = build("cc", &[("t.c", source)], &["-O2", "-rdynamic"]) else { return };
+    assert!(prove(&a, &a, Executed::All).is_ok());
+    let image = Image::parse(&a).unwrap();
+    let start = |name: &str| image.section(name).unwrap().file.start;
+    let number = |name: &str| image.dynamic_symbols().iter().position(|symbol| symbol.name == name).unwrap();
+    let symbol = |name: &str| start(".dynsym") + 24 * number(name);
+    let version = start(".gnu.version") + 2 * number("puts");
+    let damages = [
+        ("a name that is not defined has an address", symbol("puts") + 10, 0x0b),
+        ("the type of an export", symbol("main") + 4, 0x01),
+        ("the binding of an export", symbol("main") + 4, 0xb0),
+        ("an export is absolute", symbol("main") + 6, 0xf1 ^ a[symbol("main") + 6]),
+        ("a version is hidden", version + 1, 0x80),
+        ("the hash of a needed version", start(".gnu.version_r") + 16, 0x01),
+        ("the flags of a needed version", start(".gnu.version_r") + 20, 0x02),
+    ];
+    for (what, at, bits) in damages {
+        let mut b = a.clone();
+        b[at] ^= bits;
+        if what.contains("absolute") {
+            b[at + 1] = 0xff;
+        }
+        assert!(prove(&a, &b, Executed::All).is_err(), "{what}");
+    }
+}

@@ -235,6 +235,7 @@ fn run(
         request: &ReplayRequest::default(),
         landlock: landlock(host)?,
         recording: true,
+        lookups: false,
         visible: None,
         debugger: None,
         host,

@@ -72,6 +72,8 @@ pub(crate) struct Setup<'a> {
     pub debugger: Option<Box<dyn Debugger + Send>>,
     /// The host's tree is visible, and every file touched is to be told.
     pub recording: bool,
+    /// Every path that is looked up is to be told, whether it led somewhere or not.
+    pub lookups: bool,
     /// Without namespaces, which paths are inside; every other one is answered as absent.
     pub visible: Option<&'a Visible<'a>>,
     /// What `/proc/self/cmdline` says.
@@ -95,6 +97,11 @@ pub(crate) struct Observed {
     pub stuck: Option<Switch>,
     /// Every path that led somewhere, as it was asked for, absolute.
     pub touched: BTreeSet<String>,
+    /// Every path that was looked up, as it was asked for, absolute; where that was asked for.
+    pub looked_up: BTreeSet<String>,
+    /// How many processes and how many threads of execution there were in all.
+    pub processes: usize,
+    pub threads: usize,
     pub stopped: Option<Stopped>,
     pub cpu_micros: u64,
 }
@@ -161,6 +168,7 @@ pub(crate) struct Machine<'a> {
     modules: BTreeSet<String>,
     opened: BTreeSet<String>,
     touched: BTreeSet<String>,
+    looked_up: BTreeSet<String>,
     stopped: Option<Stopped>,
     /// The thread of which a debugger wants one instruction.
     stepping: Option<Stepping>,
@@ -240,6 +248,7 @@ impl<'a> Machine<'a> {
             modules: BTreeSet::new(),
             opened: BTreeSet::new(),
             touched: BTreeSet::new(),
+            looked_up: BTreeSet::new(),
             stopped: None,
             stepping: None,
             unwinding: unwind::Modules::default(),
@@ -262,6 +271,9 @@ impl<'a> Machine<'a> {
             opened: self.opened,
             stuck: self.stuck,
             touched: self.touched,
+            looked_up: self.looked_up,
+            processes: self.processes.len(),
+            threads: self.tasks.len(),
             stopped: self.stopped,
             cpu_micros,
         }
@@ -425,12 +437,16 @@ impl<'a> Machine<'a> {
     fn path_argument(&mut self, call: Call, address: u64, base: i32) -> String {
         let text = bytes::read_c_string(call.tid, address).unwrap_or_default();
         let text = String::from_utf8_lossy(&text).into_owned();
-        if (self.setup.recording || self.setup.visible.is_some()) && !text.is_empty() {
+        let asked = self.setup.recording || self.setup.lookups || self.setup.visible.is_some();
+        if asked && !text.is_empty() {
             let absolute = match base {
                 _ if text.starts_with('/') => text.clone(),
                 0.. => beside(&format!("/proc/{}/fd/{base}", call.tid), &text),
                 _ => beside(&format!("/proc/{}/cwd", call.tid), &text),
             };
+            if self.setup.lookups {
+                self.looked_up.insert(absolute.clone());
+            }
             self.tasks[call.task].paths.push(absolute);
         }
         text

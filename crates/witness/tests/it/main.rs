@@ -12,5 +12,6 @@ mod limits;
 mod profiles;
 mod real;
 mod redaction;
+mod runtimes;
 mod surroundings;
 mod trees;

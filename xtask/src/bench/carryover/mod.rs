@@ -148,6 +148,13 @@ fn judge_all(options: &Options, prepared: &[Prepared], home: &Path, host: &Host)
     Ok(tally.into_inner().unwrap_or_default())
 }
 
+/// The value of `CARRYOVER_TALK` that keeps the harmless rebuilds that did not carry.
+const HARMLESS: &str = "harmless";
+
+fn talks_of(what: &str) -> bool {
+    std::env::var_os("CARRYOVER_TALK").is_some_and(|which| which == what)
+}
+
 /// One worker's place and tools.
 struct Shop<'a> {
     workshop: Workshop,
@@ -171,7 +178,11 @@ impl Shop<'_> {
             let falsely = outcome.refused.is_none() && !outcome.same;
             if falsely {
                 let difference = prepared.difference(&place, self.host)?;
-                self.keep(prepared, &mutant, number, &difference)?;
+                self.keep(prepared, &mutant, &format!("false-{number}"), &difference)?;
+            }
+            let refused = outcome.refused.is_some() && outcome.same && mutant.harmless.is_some();
+            if refused && !prepared.program.observes && talks_of(HARMLESS) {
+                self.keep(prepared, &mutant, &format!("harmless-{number}"), &outcome.detail)?;
             }
             if let Ok(mut tally) = tally.lock() {
                 tally.add(prepared, mutant.kind, &mutant.detail, mutant.harmless, &outcome);
@@ -186,10 +197,11 @@ impl Shop<'_> {
         Ok(())
     }
 
-    /// With `CARRYOVER_TALK` every mutant is told about.
+    /// With `CARRYOVER_TALK` every mutant is told about; where it is `harmless`, only those that a replay
+    /// shows the same and that did not carry, and their files are kept.
     fn say(&self, prepared: &Prepared, mutant: &Mutant, outcome: &Outcome) {
         let harmless = mutant.harmless.is_some() && outcome.refused.is_some();
-        if std::env::var_os("CARRYOVER_TALK").is_some_and(|which| which != "harmless" || harmless) {
+        if std::env::var_os("CARRYOVER_TALK").is_some_and(|which| which != HARMLESS || harmless) {
             let (name, kind, what) = (prepared.program.name, mutant.kind, &mutant.detail);
             let (same, detail) = (outcome.same, &outcome.detail);
             eprintln!("{name}: {kind}: {what}: same {same}: {:?}: {detail}", outcome.refused);
@@ -203,14 +215,16 @@ impl Shop<'_> {
         bytes != prepared.original && self.seen.lock().is_ok_and(|mut seen| seen.insert(hash))
     }
 
-    /// Keeps both files of a false carry-over for whoever looks into it.
-    fn keep(&self, prepared: &Prepared, mutant: &Mutant, number: usize, difference: &str) -> Result<()> {
-        let folder: PathBuf = self.home.join(format!("false-{number}"));
+    /// Keeps both files for whoever looks into them.
+    fn keep(&self, prepared: &Prepared, mutant: &Mutant, name: &str, difference: &str) -> Result<()> {
+        let folder: PathBuf = self.home.join(name);
         std::fs::create_dir_all(&folder)?;
         std::fs::write(folder.join("a"), &prepared.original)?;
         std::fs::write(folder.join("b"), &mutant.bytes)?;
         let what = format!("{}: {}: {}\n{difference}", prepared.program.name, mutant.kind, mutant.detail);
         std::fs::write(folder.join("what"), what)?;
+        let executed: String = prepared.executed.iter().map(|address| format!("{:x}\n", address.0)).collect();
+        std::fs::write(folder.join("executed"), executed)?;
         Ok(())
     }
 

@@ -1,0 +1,323 @@
+//! The check itself: files, names, tokens and what the run asked for.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use assay_evidence::Sha256;
+
+use super::lex::{Lexed, lex, text};
+use super::units::{Executed, compare, digest};
+use super::{
+    FilePair, Language, SOURCE_NORMALISER_VERSION, SameBy, SourceAssumption, SourceProof, SourceReason,
+    SourceRefusal, SourceRun, SourceTree, TreeEntry, compiles, javascript, python,
+};
+
+/// Most reasons that are told.
+const MAX_REFUSALS: usize = 64;
+
+const COMPARED: [&str; 7] = [
+    "opened_files",
+    "module_code",
+    "executed_functions",
+    "signatures_of_other_functions",
+    "names_looked_up",
+    "names_an_import_could_find",
+    "introspection_sizes_and_clocks",
+];
+
+const ASSUMPTIONS: [SourceAssumption; 6] = [
+    SourceAssumption::SameCapsuleAndRunner,
+    SourceAssumption::AddressesNotObserved,
+    SourceAssumption::CollectionTimeNotObserved,
+    SourceAssumption::CoverageNotTampered,
+    SourceAssumption::TeardownRunsNothingNew,
+    SourceAssumption::UnexecutedBodiesCompile,
+];
+
+/// Tries to prove that the run on `a` is the run that `b` would make in its place.
+///
+/// # Errors
+/// Every reason found why it is not proven, sorted, at most 64.
+pub fn prove_source(
+    (digest_a, a): (Sha256, &SourceTree),
+    (digest_b, b): (Sha256, &SourceTree),
+    run: &SourceRun,
+) -> Result<SourceProof, Vec<SourceRefusal>> {
+    let mut prover =
+        Prover { a, b, run, files: Vec::new(), refusals: BTreeSet::new(), read: BTreeMap::new() };
+    let unseen = prover.names();
+    let changed = prover.opened();
+    if !changed.is_empty() {
+        prover.asked(&changed);
+    }
+    if !prover.refusals.is_empty() {
+        return Err(prover.refusals.into_iter().take(MAX_REFUSALS).collect());
+    }
+    Ok(SourceProof {
+        baseline: digest_a,
+        candidate: digest_b,
+        language: run.language,
+        runtime_version: run.version.clone(),
+        source_normaliser_version: SOURCE_NORMALISER_VERSION,
+        files: prover.files,
+        unseen_paths: unseen,
+        compared: COMPARED.map(str::to_owned).to_vec(),
+        assumptions: ASSUMPTIONS.to_vec(),
+    })
+}
+
+struct Prover<'a> {
+    a: &'a SourceTree,
+    b: &'a SourceTree,
+    run: &'a SourceRun,
+    files: Vec<FilePair>,
+    refusals: BTreeSet<SourceRefusal>,
+    /// Sources of A that were read, with what ran of them.
+    read: BTreeMap<String, (Lexed, Executed)>,
+}
+
+impl<'a> Prover<'a> {
+    fn refuse(&mut self, reason: SourceReason, place: &str, detail: impl Into<String>) {
+        self.refusals.insert(SourceRefusal { reason, place: place.to_owned(), detail: detail.into() });
+    }
+
+    /// Refuses what only one of the trees has where the run could see that; how many paths it could not.
+    fn names(&mut self) -> u64 {
+        let (shapes_a, shapes_b) = (shapes(self.a), shapes(self.b));
+        let all: BTreeSet<&String> = shapes_a.keys().chain(shapes_b.keys()).collect();
+        let differing: Vec<&String> =
+            all.into_iter().filter(|path| shapes_a.get(*path) != shapes_b.get(*path)).collect();
+        let links = shapes_a.values().chain(shapes_b.values()).any(|shape| matches!(shape, Shape::Link(_)));
+        for path in &differing {
+            if let Some(how) = self.seen(path, links) {
+                self.refuse(SourceReason::FileSetDiffers, path, how);
+            }
+        }
+        differing.len() as u64
+    }
+
+    /// How the run could see that a path is there, or what it is.
+    fn seen(&self, path: &str, links: bool) -> Option<String> {
+        let inside = format!("{}/{path}", self.run.root);
+        if self.run.looked_up.contains(&inside) || self.run.opened.contains(&inside) {
+            return Some("it was looked up".to_owned());
+        }
+        // A name may be reached by another way; where there are links nobody knows all ways.
+        let name = path.rsplit('/').next().unwrap_or(path);
+        if links && self.run.looked_up.iter().any(|looked| looked.rsplit('/').next() == Some(name)) {
+            return Some("its name was looked up, and the tree has links".to_owned());
+        }
+        match self.run.language {
+            Language::Python => {
+                let stem = name.split('.').next().unwrap_or(name);
+                if self.run.imports.iter().any(|import| import.rsplit('.').next() == Some(stem)) {
+                    return Some(format!("a module `{stem}` was looked for"));
+                }
+                let lists = self.run.uses.iter().find(|used| {
+                    used.what.starts_with("list ")
+                        || matches!(used.what.as_str(), "audit os.scandir" | "audit glob.glob")
+                });
+                lists.map(|used| format!("{} lists directories", used.path))
+            }
+            Language::JavaScript => {
+                javascript::lists(self.run).then(|| "the program lists directories".to_owned())
+            }
+        }
+    }
+
+    /// Compares what was opened; the paths whose bytes differ.
+    fn opened(&mut self) -> Vec<&'a str> {
+        let root = format!("{}/", self.run.root);
+        let mut changed = Vec::new();
+        for inside in &self.run.opened {
+            let Some(path) = inside.strip_prefix(&root) else { continue };
+            let (Some(bytes_a), Some(bytes_b)) = (bytes(self.a, path), bytes(self.b, path)) else {
+                // A directory that was opened to be listed is no file; its names are compared.
+                if !is_directory(self.a, path) || !is_directory(self.b, path) {
+                    self.refuse(SourceReason::OpenedFileMissing, path, "it is not in both trees");
+                }
+                continue;
+            };
+            if bytes_a == bytes_b {
+                self.pair(path, bytes_a, bytes_b, SameBy::Bytes, Vec::new(), 0);
+            } else {
+                changed.push(path);
+                self.changed(path, inside, bytes_a, bytes_b);
+            }
+        }
+        changed
+    }
+
+    fn pair(
+        &mut self,
+        path: &str,
+        bytes_a: &[u8],
+        bytes_b: &[u8],
+        same_by: SameBy,
+        functions: Vec<(String, Sha256)>,
+        free_bodies: u64,
+    ) {
+        let (baseline, candidate) = (Sha256::of(bytes_a), Sha256::of(bytes_b));
+        self.files.push(FilePair {
+            path: path.to_owned(),
+            baseline,
+            candidate,
+            same_by,
+            functions,
+            free_bodies,
+        });
+    }
+
+    fn changed(&mut self, path: &str, inside: &str, bytes_a: &[u8], bytes_b: &[u8]) {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        let is_native = name.ends_with(".so") || name.ends_with(".node") || name.contains(".so.");
+        if self.run.functions.contains_key(inside) {
+            self.source(path, inside, bytes_a, bytes_b);
+        } else if is_native {
+            self.refuse(SourceReason::NativeModuleDiffers, path, "an extension module");
+        } else if name == "package.json" && self.is_only_resolved() {
+            let same = javascript::resolver_fields(bytes_a).zip(javascript::resolver_fields(bytes_b));
+            if same.is_some_and(|(a, b)| a == b) {
+                self.pair(path, bytes_a, bytes_b, SameBy::ResolverFields, Vec::new(), 0);
+            } else {
+                self.refuse(SourceReason::DataDiffers, path, "fields that the resolver reads differ");
+            }
+        } else {
+            self.refuse(SourceReason::DataDiffers, path, "it was opened and no code of it ran");
+        }
+    }
+
+    fn is_only_resolved(&self) -> bool {
+        self.run.language == Language::JavaScript
+            && !javascript::loads_json(self.run)
+            && !javascript::reads_files(self.run)
+    }
+
+    fn source(&mut self, path: &str, inside: &str, bytes_a: &[u8], bytes_b: &[u8]) {
+        let language = self.run.language;
+        let (a, b) = match (lex(bytes_a, language), lex(bytes_b, language)) {
+            (Ok(a), Ok(b)) => (a, b),
+            (Err(why), _) | (_, Err(why)) => {
+                return self.refuse(SourceReason::SourceUnreadable, path, why.to_string());
+            }
+        };
+        let Some(executed) = self.executed(path, inside, &a, bytes_a) else { return };
+        let compared = compare(&a, &b, &executed);
+        let free: Vec<usize> = compared.free.iter().map(|(_, in_b)| *in_b).collect();
+        let compiles = text(bytes_b, language)
+            .ok()
+            .and_then(|source| compiles::refusal(&a, &b, source, language, &free));
+        for (reason, detail) in compared.refused.into_iter().chain(compiles) {
+            self.refuse(reason, path, detail);
+        }
+        let functions =
+            compared.executed.iter().map(|unit| (a.units[*unit].name.clone(), digest(&a.units[*unit])));
+        let functions = functions.collect();
+        self.pair(path, bytes_a, bytes_b, SameBy::Tokens, functions, free.len() as u64);
+        self.read.insert(path.to_owned(), (a, executed));
+    }
+
+    fn executed(&mut self, path: &str, inside: &str, lexed: &Lexed, bytes: &[u8]) -> Option<Executed> {
+        let source = text(bytes, self.run.language).ok()?;
+        let functions = self.run.functions.get(inside)?;
+        match Executed::of(lexed, source, functions, self.run.language) {
+            Ok(executed) => Some(executed),
+            Err(what) => {
+                self.refuse(SourceReason::ExecutedCodeUnknown, path, what);
+                None
+            }
+        }
+    }
+
+    /// What the run asked for that a source of other bytes would answer otherwise.
+    fn asked(&mut self, changed: &[&str]) {
+        let found = match self.run.language {
+            Language::Python => python::refusals(self.run, changed),
+            Language::JavaScript => javascript::refusals(self.run),
+        };
+        self.refusals.extend(found);
+        for (inside, functions) in &self.run.functions {
+            let root = format!("{}/", self.run.root);
+            let relative = inside.strip_prefix(&root);
+            if relative.is_some_and(|path| self.read.contains_key(path)) {
+                continue;
+            }
+            let own = relative.and_then(|path| bytes(self.a, path));
+            let Some(bytes) = own.or_else(|| self.run.outside.get(inside).map(Vec::as_slice)) else {
+                continue;
+            };
+            let Ok(lexed) = lex(bytes, self.run.language) else {
+                self.refuse(SourceReason::SourceUnreadable, inside, "what it asks for is not known");
+                continue;
+            };
+            let source = text(bytes, self.run.language).unwrap_or_default();
+            // Where executed functions are not found, all of the source counts.
+            let executed = Executed::of(&lexed, source, functions, self.run.language).ok();
+            self.asks(inside, &lexed, executed.as_ref());
+        }
+        for (path, (lexed, executed)) in std::mem::take(&mut self.read) {
+            self.asks(&path, &lexed, Some(&executed));
+        }
+    }
+
+    /// Refuses names in executed code that give positions, texts or times.
+    fn asks(&mut self, path: &str, lexed: &Lexed, executed: Option<&Executed>) {
+        let (shows, clocks): (&[&str], &[&str]) = match self.run.language {
+            Language::Python => (&python::INTROSPECTION, &[]),
+            Language::JavaScript => (&javascript::INTROSPECTION, &javascript::CLOCKS),
+        };
+        let units: Vec<usize> = match executed {
+            Some(executed) => executed.units().collect(),
+            None => (0..lexed.units.len()).collect(),
+        };
+        for unit in units {
+            for part in &lexed.units[unit].parts {
+                let super::lex::Part::Token(_, token) = part else { continue };
+                let place = format!("{path}: {}", lexed.units[unit].name);
+                let quoted = token.trim_matches(['"', '\'', '`']);
+                if shows.contains(&quoted) {
+                    self.refuse(SourceReason::Introspection, &place, token.clone());
+                } else if clocks.contains(&quoted) {
+                    self.refuse(SourceReason::ClockRead, &place, token.clone());
+                }
+            }
+        }
+    }
+}
+
+/// What a path is, without a file's bytes.
+#[derive(Debug, PartialEq, Eq)]
+enum Shape<'a> {
+    Directory,
+    File { executable: bool },
+    Link(&'a str),
+}
+
+/// Every path of a tree, directories that only files name included.
+fn shapes(tree: &SourceTree) -> BTreeMap<String, Shape<'_>> {
+    let mut all = BTreeMap::new();
+    for (path, entry) in tree {
+        for (at, _) in path.match_indices('/') {
+            all.entry(path[..at].to_owned()).or_insert(Shape::Directory);
+        }
+        let shape = match entry {
+            TreeEntry::Directory => Shape::Directory,
+            TreeEntry::File { executable, .. } => Shape::File { executable: *executable },
+            TreeEntry::Link(target) => Shape::Link(target),
+        };
+        all.insert(path.clone(), shape);
+    }
+    all
+}
+
+fn bytes<'t>(tree: &'t SourceTree, path: &str) -> Option<&'t [u8]> {
+    match tree.get(path)? {
+        TreeEntry::File { bytes, .. } => Some(bytes),
+        _ => None,
+    }
+}
+
+fn is_directory(tree: &SourceTree, path: &str) -> bool {
+    let below = format!("{path}/");
+    matches!(tree.get(path), Some(TreeEntry::Directory))
+        || tree.range(below.clone()..).next().is_some_and(|(first, _)| first.starts_with(&below))
+}

@@ -1,0 +1,205 @@
+//! Interpreted programs: what a run of one executed, and carrying it over at source level.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use assay_delta::source::{
+    Function, Language, Place, SourceRun, SourceTree, TreeEntry, Use, is_standard, prove_source,
+};
+use assay_evidence::TenantId;
+use assay_witness::{
+    Capsule, FileKind, Host, MapSource, ReplayRequest, RunReport, Runtime, RuntimeCoverage, SourcePlace,
+    SubjectSlot, runtime_coverage, runtime_of, tree,
+};
+
+use crate::carry::CarryProof;
+use crate::pipeline::Asked;
+use crate::run::{SourceObservation, StoredRun, class_digest};
+use crate::{Verifier, VerifyError, VerifyResult, sql};
+
+/// Replays once more under the runtime's own coverage; none where no interpreter runs.
+pub(crate) fn observed(
+    capsule: &Capsule,
+    files: &MapSource,
+    request: &ReplayRequest,
+    host: &Host,
+    plain: &RunReport,
+) -> VerifyResult<Option<SourceObservation>> {
+    if runtime_of(capsule).is_none() {
+        return Ok(None);
+    }
+    Ok(Some(match runtime_coverage(capsule, files, request, host, plain)? {
+        Ok(coverage) => SourceObservation::Covered(coverage),
+        Err(uncovered) => SourceObservation::Uncovered { code: uncovered.code.to_owned() },
+    }))
+}
+
+impl SourceObservation {
+    /// Executed functions of the subject at `root`, as `path:name`.
+    pub(crate) fn names(&self, capsule: &Capsule, root: &str) -> BTreeSet<String> {
+        let Self::Covered(coverage) = self else { return BTreeSet::new() };
+        let mut names = BTreeSet::new();
+        for file in &coverage.files {
+            let path = inside(capsule, &file.path);
+            let Some(relative) = path.strip_prefix(root) else { continue };
+            let executed = file.functions.iter().filter(|function| function.executed);
+            names.extend(
+                executed.map(|function| format!("{}:{}", relative.trim_start_matches('/'), function.name)),
+            );
+        }
+        names
+    }
+}
+
+/// A path that a runtime names, as it lies in the capsule.
+fn inside(capsule: &Capsule, path: &str) -> String {
+    if path.is_empty() || path.starts_with('<') {
+        return path.to_owned();
+    }
+    let absolute =
+        if path.starts_with('/') { path.to_owned() } else { format!("{}/{path}", capsule.working_directory) };
+    capsule.resolve(&absolute).unwrap_or(absolute)
+}
+
+impl Verifier {
+    /// Carries a run of an interpreted program over, or says why not.
+    pub(crate) async fn carry_source(
+        &self,
+        tenant: &TenantId,
+        asked: &Asked<'_>,
+        run: &StoredRun,
+        source: &SourceObservation,
+    ) -> VerifyResult<Result<CarryProof, Vec<String>>> {
+        let refused = |code: &str| Ok(Err(vec![code.to_owned()]));
+        if run.environment != class_digest(self.host()?.environment_class()) {
+            return refused("environment_differs");
+        }
+        if run.cut_off {
+            return refused("run_was_cut_off");
+        }
+        let coverage = match source {
+            SourceObservation::Covered(coverage) => coverage.clone(),
+            SourceObservation::Uncovered { code } => return refused(code),
+        };
+        let ready = self.ready(tenant, &asked.witness.id).await?;
+        let slot = ready.capsule.subjects.iter().find(|slot| slot.role == asked.witness.role).cloned();
+        let Some(slot) = slot else { return refused("no_subject") };
+        let (a, b) = (run.artifact, asked.target.digest);
+        let files = [
+            self.store().blobs().local_file(tenant, &a).await?,
+            self.store().blobs().local_file(tenant, &b).await?,
+        ];
+        let proven = tokio::task::spawn_blocking(move || {
+            let run = source_run(&ready.capsule, &ready.files, &slot, coverage);
+            let [tree_a, tree_b] = files.map(|file| read_tree(&file, &slot));
+            let (Some(tree_a), Some(tree_b)) = (tree_a, tree_b) else {
+                return Err(vec!["subject_does_not_fit".to_owned()]);
+            };
+            let proven = prove_source((a, &tree_a), (b, &tree_b), &run);
+            let codes = |refusals: Vec<assay_delta::source::SourceRefusal>| {
+                let codes: BTreeSet<String> =
+                    refusals.iter().map(|refusal| sql::word(&refusal.reason)).collect();
+                codes.into_iter().collect()
+            };
+            proven.map(|proof| CarryProof::Source(Box::new(proof))).map_err(codes)
+        });
+        proven.await.map_err(|_| VerifyError::Stopped).map(Ok)?
+    }
+}
+
+/// The run as the proof needs it.
+fn source_run(
+    capsule: &Capsule,
+    files: &MapSource,
+    slot: &SubjectSlot,
+    coverage: RuntimeCoverage,
+) -> SourceRun {
+    let language = match coverage.runtime {
+        Runtime::Python => Language::Python,
+        Runtime::Node => Language::JavaScript,
+    };
+    // A single file is a tree of one, in the folder that it lies in.
+    let root = match slot.tree {
+        Some(_) => slot.path.clone(),
+        None => slot.path.rsplit_once('/').map_or(String::new(), |(folder, _)| folder.to_owned()),
+    };
+    let of_subject = |path: &String| slot.tree.is_some() || *path == slot.path;
+    let mut functions: BTreeMap<String, BTreeSet<Function>> = BTreeMap::new();
+    for file in &coverage.files {
+        let known = functions.entry(inside(capsule, &file.path)).or_default();
+        known.extend(file.functions.iter().map(function));
+    }
+    let uses = coverage.uses.into_iter().map(|used| Use {
+        what: used.what,
+        path: inside(capsule, &used.path),
+        function: used.function,
+        count: used.count,
+    });
+    let subject = format!("{root}/");
+    let outside = functions.keys().filter(|path| !path.starts_with(&subject) || !of_subject(path));
+    let outside = outside.filter(|path| !is_standard(path));
+    SourceRun {
+        language,
+        version: coverage.version,
+        outside: outside.filter_map(|path| Some((path.clone(), own_bytes(capsule, files, path)?))).collect(),
+        root,
+        functions,
+        uses: uses.collect(),
+        imports: coverage.imports.into_iter().collect(),
+        looked_up: coverage.looked_up.into_iter().collect(),
+        opened: coverage.opened.into_iter().filter(of_subject).collect(),
+    }
+}
+
+fn function(covered: &assay_witness::CoveredFunction) -> Function {
+    Function {
+        place: match covered.place {
+            SourcePlace::Line(line) => Place::Line(line),
+            SourcePlace::Range { start, end } => Place::Range(start, end),
+        },
+        name: covered.name.rsplit('.').next().unwrap_or(&covered.name).to_owned(),
+        executed: covered.executed,
+    }
+}
+
+fn own_bytes(capsule: &Capsule, files: &MapSource, path: &str) -> Option<Vec<u8>> {
+    match capsule.file(path)?.kind {
+        FileKind::Regular { digest, .. } => std::fs::read(files.0.get(&digest)?).ok(),
+        _ => None,
+    }
+}
+
+/// The tree that an artifact is in its subject's place.
+fn read_tree(file: &Path, slot: &SubjectSlot) -> Option<SourceTree> {
+    if slot.tree.is_none() {
+        let name = slot.path.rsplit('/').next()?.to_owned();
+        let bytes = std::fs::read(file).ok()?;
+        return Some([(name, TreeEntry::File { bytes, executable: false })].into());
+    }
+    let folder = tempfile::tempdir().ok()?;
+    tree::unpack(file, folder.path()).ok()?;
+    let mut all = SourceTree::new();
+    read_into(folder.path(), PathBuf::new(), &mut all)?;
+    Some(all)
+}
+
+/// Everything below a folder that [`tree::unpack`] filled, whose depth and number it bounds.
+fn read_into(root: &Path, below: PathBuf, all: &mut SourceTree) -> Option<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    for entry in std::fs::read_dir(root.join(&below)).ok()? {
+        let entry = entry.ok()?;
+        let path = below.join(entry.file_name());
+        let meta = entry.path().symlink_metadata().ok()?;
+        let kind = if meta.is_dir() {
+            read_into(root, path.clone(), all)?;
+            TreeEntry::Directory
+        } else if meta.is_symlink() {
+            TreeEntry::Link(std::fs::read_link(entry.path()).ok()?.to_str()?.to_owned())
+        } else {
+            let bytes = std::fs::read(entry.path()).ok()?;
+            TreeEntry::File { bytes, executable: meta.permissions().mode() & 0o111 != 0 }
+        };
+        all.insert(path.to_str()?.to_owned(), kind);
+    }
+    Some(())
+}

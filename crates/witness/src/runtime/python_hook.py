@@ -1,0 +1,93 @@
+def _assay_coverage():
+    import _lsprof
+    import atexit
+    import posix
+    import sys
+
+    profiler = _lsprof.Profiler(timer=int, subcalls=True, builtins=True)
+    imports, uses = set(), set()
+    loaded = list(sys.modules)
+    silent = frozenset(("compile", "exec", "marshal.loads", "sys._getframe"))
+
+    def caller(depth):
+        try:
+            frame = sys._getframe(depth)
+        except ValueError:
+            return "", ""
+        return frame.f_code.co_filename, frame.f_code.co_name
+
+    # Looking at a frame is an event of its own; those of the observer are not the program's.
+    busy = [True]
+
+    def hook(event, arguments):
+        if busy[0] or event in silent:
+            return
+        busy[0] = True
+        try:
+            note(event, arguments)
+        finally:
+            busy[0] = False
+
+    def note(event, arguments):
+        if event == "import":
+            imports.add(arguments[0])
+        elif event in ("open", "os.listdir", "object.__getattr__"):
+            filename, name = caller(3)
+            if filename.startswith("<frozen ") or not filename:
+                return
+            what = {"open": "open ", "os.listdir": "list ", "object.__getattr__": "attribute "}[event]
+            value = arguments[1] if event == "object.__getattr__" else arguments[0]
+            uses.add((what + str(value), filename, name))
+        else:
+            uses.add(("audit " + event,) + caller(3))
+
+    def quote(text):
+        out = ['"']
+        for letter in text:
+            code = ord(letter)
+            if 32 <= code < 127 and code not in (34, 92):
+                out.append(letter)
+            elif code < 65536:
+                out.append("\\u%04x" % code)
+            else:
+                out.append("\\u%04x\\u%04x" % (0xD7C0 + (code >> 10), 0xDC00 + (code & 0x3FF)))
+        out.append('"')
+        return "".join(out)
+
+    def name_of(code):
+        return getattr(code, "co_qualname", code.co_name)
+
+    def end():
+        kept = sys.getprofile() is profiler
+        busy[0] = True
+        profiler.disable()
+        entries = []
+        for entry in profiler.getstats():
+            code = entry.code
+            if isinstance(code, str) or code.co_filename == __file__:
+                continue
+            calls = [call.code for call in entry.calls or () if isinstance(call.code, str)]
+            if code.co_filename.startswith("<frozen importlib"):
+                calls = []
+            entries.append("[%s,%s,%d,[%s]]" % (
+                quote(code.co_filename), quote(name_of(code)), code.co_firstlineno,
+                ",".join(quote(call) for call in calls)))
+        body = '{"runtime":"python","version":%s,"complete":%s,"entries":[%s],"imports":[%s],"uses":[%s]}' % (
+            quote(sys.version), "true" if kept else "false", ",".join(entries),
+            ",".join(quote(name) for name in list(imports) + loaded),
+            ",".join("[%s,%s,%s]" % (quote(a), quote(b), quote(c)) for a, b, c in uses))
+        block = "\x00assay-coverage:%s:%d\x00%s\x00" % ("@NONCE@", len(body), body)
+        data = block.encode("ascii")
+        while data:
+            data = data[posix.write(2, data):]
+
+    atexit.register(end)
+    sys.addaudithook(hook)
+    profiler.enable()
+    busy[0] = False
+
+
+try:
+    _assay_coverage()
+finally:
+    del _assay_coverage

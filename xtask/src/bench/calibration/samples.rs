@@ -1,0 +1,125 @@
+//! Pairs of functions whose code differs, and whether their meaning does.
+//!
+//! The truth comes from rebuilt sources, not from the comparison that is judged: each release is built
+//! by every compiler at every level, and a function changed in meaning between two releases where its
+//! code differs under most of those settings, each setting compared with itself. A change of the
+//! source shows under every compiler, and what one compiler made otherwise for reasons of its own shows
+//! under few.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::Result;
+use assay_delta::{FIGURES, Index, PairEvidence, diff, evidence};
+
+use super::compilers::{self, Toolchain};
+use super::projects::{self, Project};
+
+/// One pair of functions.
+#[derive(Clone, Debug)]
+pub struct Sample {
+    pub project: &'static str,
+    pub toolchain: &'static str,
+    /// `release`: the same settings, the next release; `settings`: other settings, the same release;
+    /// `both`: other settings and the next release.
+    pub scenario: &'static str,
+    pub fitted: bool,
+    /// Which comparison of two files it is from.
+    pub delta: usize,
+    pub figures: [f64; FIGURES],
+    pub changed: bool,
+}
+
+/// One setting and the indexes of both releases under it.
+struct Built<'t> {
+    toolchain: &'t Toolchain,
+    indexes: [Index; 2],
+}
+
+/// For each function, under how many settings it is in both releases and under how many it differs.
+type Truth = BTreeMap<String, (usize, usize)>;
+
+/// All samples of one project; `number` numbers the comparisons.
+pub fn of(
+    project: &Project,
+    toolchains: &[Toolchain],
+    home: &Path,
+    number: &mut usize,
+) -> Result<Vec<Sample>> {
+    let units = [0, 1].map(|which| projects::units(project, project.versions[which], home));
+    let [before, after] = units;
+    let units = [before?, after?];
+    let mut all = Vec::new();
+    for toolchain in toolchains {
+        for level in toolchain.levels {
+            let index = |which: usize| -> Result<Index> {
+                let version = project.versions[which];
+                let library = compilers::build(project, version, &units[which], toolchain, level, home)?;
+                Ok(Index::build(&std::fs::read(library)?)?)
+            };
+            match (index(0), index(1)) {
+                (Ok(before), Ok(after)) => all.push(Built { toolchain, indexes: [before, after] }),
+                (Err(error), _) | (_, Err(error)) => eprintln!("{} {level}: {error:#}", toolchain.name),
+            }
+        }
+    }
+    let truth = truth(&all);
+    let mut samples = Vec::new();
+    for (i, a) in all.iter().enumerate() {
+        for j in others(i, all.len()) {
+            let b = &all[j];
+            let scenarios: &[(&str, usize)] =
+                if i == j { &[("release", 1)] } else { &[("settings", 0), ("both", 1)] };
+            for &(scenario, which) in scenarios {
+                *number += 1;
+                let fitted = project.fitted && a.toolchain.fitted && b.toolchain.fitted;
+                let held_out = !project.fitted;
+                if !fitted && !held_out {
+                    continue;
+                }
+                for pair in evidence(&a.indexes[0], &b.indexes[which]) {
+                    let Some(changed) = changed(&truth, &pair, which) else { continue };
+                    let toolchain = b.toolchain.name;
+                    let (project, delta, figures) = (project.name, *number, pair.figures);
+                    samples.push(Sample { project, toolchain, scenario, fitted, delta, figures, changed });
+                }
+            }
+        }
+    }
+    Ok(samples)
+}
+
+/// Itself, its neighbour, and two further away.
+fn others(i: usize, count: usize) -> Vec<usize> {
+    let mut others: Vec<usize> = [0, 1, 3, 5].iter().map(|step| (i + step) % count).collect();
+    others.sort_unstable();
+    others.dedup();
+    others
+}
+
+fn truth(all: &[Built<'_>]) -> Truth {
+    let mut truth = Truth::new();
+    for built in all {
+        let [before, after] = &built.indexes;
+        let delta = diff(before, after);
+        let differs: std::collections::BTreeSet<String> =
+            evidence(before, after).into_iter().map(|pair| pair.name).collect();
+        let gone: std::collections::BTreeSet<&str> =
+            delta.functions.removed.iter().map(|function| function.name.as_str()).collect();
+        for function in before.functions().filter(|f| f.is_named() && !gone.contains(f.name())) {
+            let entry = truth.entry(function.name().to_owned()).or_default();
+            entry.0 += 1;
+            entry.1 += usize::from(differs.contains(function.name()));
+        }
+    }
+    truth
+}
+
+/// Within one release nothing changed its meaning.
+fn changed(truth: &Truth, pair: &PairEvidence, which: usize) -> Option<bool> {
+    let &(settings, differs) = truth.get(&pair.name)?;
+    match which {
+        0 => Some(false),
+        _ => (settings >= 2).then_some(differs * 2 > settings),
+    }
+}
