@@ -162,6 +162,8 @@ struct FunctionPage {
     query: String,
     back: String,
     words: Vec<String>,
+    /// What is said where there are no words.
+    plain: &'static str,
     rows: Vec<RowView>,
 }
 
@@ -186,6 +188,10 @@ pub(super) async fn function(
         shell: Shell::new("Changed function", "deltas", &principal),
         query: format!("a={a}&b={b}&address_a={address_a}&address_b={address_b}"),
         back: format!("a={a}&b={b}"),
+        plain: match explanation.rows.iter().all(|row| row.same) {
+            true => "The instructions are the same; what they refer to differs.",
+            false => "What it calls, names and compares is the same; its instructions differ.",
+        },
         words: explanation.words,
         rows: near_differences(&explanation.rows),
     })
