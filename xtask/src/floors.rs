@@ -23,6 +23,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("notary", 3),
     ("access", 3),
     ("verify", 4),
+    ("deltas", 4),
     ("control", 5),
     ("market", 5),
     ("federation", 5),

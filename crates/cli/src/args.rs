@@ -390,6 +390,23 @@ pub(crate) enum Delta {
         /// The files
         #[arg(required = true)]
         files: Vec<PathBuf>,
+        /// Store them and enter them into the catalogue too, so that `find` and the console know them
+        #[arg(long)]
+        catalogue: bool,
+    },
+    /// Say which artifacts of the catalogue contain a function
+    Find {
+        /// The hash of what it means (sha256:...), or with --in its name or its address such as 0x1f00
+        function: String,
+        /// The file that has the function
+        #[arg(long = "in", value_name = "FILE")]
+        file: Option<PathBuf>,
+        /// At most so many places
+        #[arg(long, value_name = "N", default_value_t = 100)]
+        limit: usize,
+        /// Go on after the `next` of the page before
+        #[arg(long, value_name = "CURSOR")]
+        after: Option<String>,
     },
     /// Say what really changed between two binaries
     Diff {

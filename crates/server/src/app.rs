@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use assay_access::Tokens;
 use assay_control::Control;
+use assay_deltas::Deltas;
 use assay_evidence::PrivateKey;
 use assay_notary::Notary;
 use assay_store::{Locations, Migration, Store, StoreResult};
@@ -15,6 +16,7 @@ use axum::middleware::{self, Next};
 use axum::response::Response;
 
 use crate::auth::Access;
+use crate::background::Background;
 use crate::metrics::Metrics;
 use crate::{api, console, guard};
 
@@ -27,15 +29,18 @@ const MIGRATIONS: &[&[Migration]] = &[
     assay_access::MIGRATIONS,
     assay_verify::MIGRATIONS,
     assay_control::MIGRATIONS,
+    assay_deltas::MIGRATIONS,
 ];
 
 /// Everything a handler needs.
 #[derive(Clone)]
 pub struct App {
     pub(crate) control: Control,
+    pub(crate) deltas: Deltas,
     pub(crate) tokens: Tokens,
     pub(crate) access: Access,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) background: Background,
 }
 
 impl App {
@@ -43,7 +48,14 @@ impl App {
     pub async fn open(locations: &Locations, key: Option<PrivateKey>, access: Access) -> StoreResult<Self> {
         let store = Store::open(locations, MIGRATIONS).await?;
         let control = Control::new(Verifier::new(Notary::new(store.clone(), key)));
-        Ok(Self { control, tokens: Tokens::new(store), access, metrics: Arc::new(Metrics::new()) })
+        Ok(Self {
+            control,
+            deltas: Deltas::new(store.clone()),
+            tokens: Tokens::new(store),
+            access,
+            metrics: Arc::new(Metrics::new()),
+            background: Background::default(),
+        })
     }
 
     /// The services.

@@ -43,6 +43,7 @@ pub(crate) struct Metrics {
     decisions: Family<RulingLabel, Counter>,
     verify_seconds: Histogram,
     log_size: Gauge,
+    index_age: Gauge<f64, AtomicU64>,
     verify_ms: Histogram,
     replay_success_ratio: Gauge<f64, AtomicU64>,
     score_variance: Gauge<f64, AtomicU64>,
@@ -74,6 +75,9 @@ impl Metrics {
         registry.register("verify_seconds", "Time to verify a release", verify_seconds.clone());
         let log_size = Gauge::default();
         registry.register("log_size", "Leaves under the newest head that this process saw", log_size.clone());
+        let index_age = Gauge::<f64, AtomicU64>::default();
+        let help = "Age of the delta index in the newest answer: what was asked for before is in it";
+        registry.register("delta_index_age_seconds", help, index_age.clone());
         let verify_ms = Histogram::new(exponential_buckets(0.5, 2.0, 20));
         registry.register("verify_time_ms", "Milliseconds to come by one verdict", verify_ms.clone());
         let replay_success_ratio = Gauge::<f64, AtomicU64>::default();
@@ -91,6 +95,7 @@ impl Metrics {
             decisions,
             verify_seconds,
             log_size,
+            index_age,
             verify_ms,
             replay_success_ratio,
             score_variance,
@@ -136,6 +141,10 @@ impl Metrics {
         if replays.compared > 0 {
             self.score_variance.set(replays.differing as f64 / replays.compared as f64);
         }
+    }
+
+    pub fn index_age(&self, seconds: f64) {
+        self.index_age.set(seconds);
     }
 
     pub fn head(&self, size: u64) {

@@ -2,6 +2,7 @@
 
 use assay_access::{AccessError, Denied};
 use assay_control::ControlError;
+use assay_deltas::DeltasError;
 use assay_evidence::{DigestError, JsonError, chain};
 use assay_notary::NotaryError;
 use assay_store::StoreError;
@@ -368,6 +369,37 @@ impl From<VerifyError> for Problem {
                 &error,
                 "try again",
             ),
+        }
+    }
+}
+
+impl From<DeltasError> for Problem {
+    fn from(error: DeltasError) -> Self {
+        let input = |status, code, hint: &str| Self::new(status, code, Category::Input, &error, hint);
+        let environment = |code, hint: &str| {
+            Self::new(StatusCode::SERVICE_UNAVAILABLE, code, Category::Environment, &error, hint)
+        };
+        match error {
+            DeltasError::Denied(error) => error.into(),
+            DeltasError::Store(error) => error.into(),
+            DeltasError::NotIndexed { .. } => {
+                input(StatusCode::NOT_FOUND, "not_indexed", "index it with POST /api/v1/deltas/indexes")
+            }
+            DeltasError::Refused { .. } => input(StatusCode::BAD_REQUEST, "artifact_refused", ""),
+            DeltasError::UnknownFunction => {
+                let hint = "the delta names the addresses of its functions on both sides";
+                input(StatusCode::NOT_FOUND, "unknown_function", hint)
+            }
+            DeltasError::Cursor { .. } => {
+                input(StatusCode::BAD_REQUEST, "cursor_refused", "pass the `next` of the page before")
+            }
+            DeltasError::Catalogue(assay_delta::catalogue::CatalogueError::Read(_))
+            | DeltasError::Contended { .. } => environment("store_failed", "check the disk, and try again"),
+            DeltasError::Stopped => environment("stopped", "try again"),
+            DeltasError::Index(_) | DeltasError::Catalogue(_) | DeltasError::Manifest { .. } => {
+                let hint = "compare the blob store with a backup; nothing was overwritten";
+                Self::new(StatusCode::CONFLICT, "index_refused", Category::Trust, &error, hint)
+            }
         }
     }
 }

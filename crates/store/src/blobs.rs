@@ -189,6 +189,15 @@ impl Blobs {
         Ok(target)
     }
 
+    /// Whether [`Blobs::local_file`] would find the content on this machine.
+    pub fn is_local(&self, tenant: &TenantId, digest: &Sha256) -> bool {
+        let key = BlobKey::blob(tenant, digest);
+        match &self.place {
+            Place::Folder(folder) => folder.join(key.as_str()).is_file(),
+            Place::Remote { cache } => cache.join(key.as_str()).is_file(),
+        }
+    }
+
     /// The names of all objects below `prefix` (a whole path segment), in order.
     pub async fn list(&self, prefix: &BlobKey) -> StoreResult<Vec<String>> {
         let failed = |source| StoreError::Blob { path: prefix.to_string(), source };

@@ -51,4 +51,26 @@ impl Generation {
                    generation = index_generations.generation + 1, blob = excluded.blob, created_at = excluded.created_at";
         tx.execute(query(sql).bind(tenant).bind(name).bind(blob).bind(now)).await.map(drop)
     }
+
+    /// Points at a new file if the pointer still is at `expected` (0: there is none). False where somebody
+    /// else was first; then nothing is changed.
+    pub async fn advance_from(
+        tx: &Tx,
+        tenant: &TenantId,
+        name: &str,
+        expected: i64,
+        blob: &Sha256,
+        now: Timestamp,
+    ) -> StoreResult<bool> {
+        let touched = if expected == 0 {
+            let sql = "INSERT INTO index_generations (tenant, name, generation, blob, created_at) \
+                       VALUES ($1, $2, 1, $3, $4) ON CONFLICT (tenant, name) DO NOTHING";
+            tx.execute(query(sql).bind(tenant).bind(name).bind(blob).bind(now)).await?
+        } else {
+            let sql = "UPDATE index_generations SET generation = generation + 1, blob = $1, created_at = $2 \
+                       WHERE tenant = $3 AND name = $4 AND generation = $5";
+            tx.execute(query(sql).bind(blob).bind(now).bind(tenant).bind(name).bind(expected)).await?
+        };
+        Ok(touched == 1)
+    }
 }

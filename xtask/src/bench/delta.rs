@@ -17,6 +17,12 @@ const FROM_INDEX_P95: f64 = 100.0;
 const COMPARE_BUDGET: f64 = 10.0;
 const THROUGHPUT_BUDGET: f64 = 20.0;
 const MEMORY_BUDGET: f64 = 3.0;
+/// The catalogue: functions that it is asked to hold, and how long one question may take at most.
+const CATALOGUE_FUNCTIONS: f64 = 5e6;
+const LOOKUP_P99: f64 = 1.0;
+/// Building and merging it from nothing, in seconds, and the memory that takes, as a multiple of its files.
+const CATALOGUE_SECONDS: f64 = 60.0;
+const CATALOGUE_MEMORY: f64 = 6.0;
 /// Pairs that are asked for.
 const PAIRS: usize = 30;
 /// How often the pair that is timed is measured.
@@ -64,6 +70,7 @@ pub fn run(as_json: bool) -> Result<()> {
     for file in large_files() {
         rows.extend(large(&program, &file)?);
     }
+    rows.extend(catalogue(&program.with_file_name("catalogue"))?);
     let document = json!({ "bench": "delta", "rows": rows, "pairs": measured, "skipped": skipped });
     super::print("one run; peers in the same run on the same files", &document, as_json);
     Ok(())
@@ -122,6 +129,35 @@ fn timed(program: &Path, pair: &Pair, skipped: &mut Vec<String>) -> Result<Vec<V
     }
     rows.extend(large(program, &pair.b)?);
     Ok(rows)
+}
+
+/// Which artifacts contain a function, over synthetic ones.
+fn catalogue(program: &Path) -> Result<Vec<Value>> {
+    step("the catalogue of functions");
+    let folder = crate::shell::root().join("target/delta-catalogue");
+    std::fs::create_dir_all(&folder)?;
+    let output = Command::new(program).arg(&folder).output()?;
+    std::fs::remove_dir_all(&folder)?;
+    let measured: Value = serde_json::from_slice(&output.stdout).context("the catalogue failed")?;
+    let figure = |key: &str| measured[key].as_f64().unwrap_or_default();
+    anyhow::ensure!(figure("found") == figure("lookups"), "the catalogue lost a function: {measured}");
+    let what = |text: &str| format!("catalogue of {} artifacts: {text}", measured["artifacts"]);
+    let seconds = figure("build_seconds") + figure("merge_seconds");
+    let memory = figure("peak_bytes") / figure("bytes").max(1.0);
+    Ok(vec![
+        row(
+            &what("functions"),
+            Some(figure("occurrences")),
+            None,
+            "occurrences",
+            CATALOGUE_FUNCTIONS,
+            Side::AtLeast,
+        ),
+        row(&what("lookup, p50"), Some(figure("p50")), None, "ms", LOOKUP_P99, Side::AtMost),
+        row(&what("lookup, p99"), Some(figure("p99")), None, "ms", LOOKUP_P99, Side::AtMost),
+        row(&what("built and merged"), Some(seconds), None, "s", CATALOGUE_SECONDS, Side::AtMost),
+        row(&what("peak memory"), Some(memory), None, "times its files", CATALOGUE_MEMORY, Side::AtMost),
+    ])
 }
 
 /// Large programs that a developer's machine has.

@@ -49,7 +49,8 @@ pub fn measure(pairs: &[Pair]) -> Result<Vec<Value>> {
 /// Builds the measurement; its path.
 pub fn build() -> Result<std::path::PathBuf> {
     let mut command = shell::cargo();
-    command.args(["build", "--release", "--locked", "--quiet", "-p", "assay-delta", "--example", "measure"]);
+    command.args(["build", "--release", "--locked", "--quiet", "-p", "assay-delta"]);
+    command.args(["--example", "measure", "--example", "catalogue"]);
     if !command.stdin(Stdio::null()).status().context("cargo")?.success() {
         bail!("the measurement does not build");
     }

@@ -37,7 +37,7 @@ pub(crate) async fn run(cli: Cli, output: &Output) -> Result<Exit, CliError> {
     let global = &cli.global;
     match cli.command {
         Command::Serve(args) => serve::run(global, &args, output).await,
-        Command::Delta(command) => delta::run(global, &command, output),
+        Command::Delta(command) => delta::run(global, &command, output).await,
         Command::Key(command) => key::run(global, &command, output),
         Command::Doctor => system::doctor(output),
         Command::Completions { shell } => system::completions(shell),

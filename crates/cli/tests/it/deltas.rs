@@ -58,6 +58,22 @@ fn what_changed_in_words_and_side_by_side() {
 }
 
 #[test]
+fn the_catalogue_says_which_files_have_a_function() {
+    let bench = Bench::new();
+    let Some((flawed, fixed)) = programs(&bench) else { return };
+    let entered = bench.ok(&["delta", "index", "--catalogue", &flawed, &fixed]);
+    assert_eq!(entered["artifacts"].as_array().unwrap().len(), 2, "{entered}");
+    let twice = bench.ok(&["delta", "find", "twice", "--in", &flawed]);
+    assert_eq!((&twice["occurrences"], &twice["index_age_seconds"]), (&2.into(), &0.0.into()), "{twice}");
+    let copy = bench.ok(&["delta", "find", "copy", "--in", &fixed]);
+    assert_eq!(copy["occurrences"], 1, "{copy}");
+    let nowhere = bench.call(&["delta", "find", &format!("sha256:{}", "0".repeat(64))]);
+    assert_eq!((nowhere.code, &nowhere.json["occurrences"]), (1, &0.into()));
+    let missing = bench.call(&["delta", "find", "absent", "--in", &fixed]);
+    assert_eq!((missing.code, &missing.json["error"]["code"]), (3, &"unknown_function".into()));
+}
+
+#[test]
 fn a_patch_is_signed_and_looked_for() {
     let bench = Bench::new();
     let Some((flawed, fixed)) = programs(&bench) else { return };

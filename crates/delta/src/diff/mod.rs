@@ -6,6 +6,7 @@ mod counts;
 mod evidence;
 mod explain;
 mod figures;
+mod graph;
 mod matching;
 mod names;
 mod objects;
@@ -23,6 +24,7 @@ use crate::lift::SOURCE_POSITIONS;
 
 pub use evidence::{FIGURE_NAMES, FIGURES, PairEvidence, evidence};
 pub use explain::{Explanation, Row, explain};
+pub use graph::{ChangeGraph, GraphEdge, GraphNode, GraphRole, change_graph};
 pub use probability::{Tree, logistic, probability};
 
 /// One function or object in a list.

@@ -291,12 +291,6 @@ impl<'w, 'm, 'data> Description<'w, 'm, 'data> {
     }
 
     fn finish(mut self) -> Named {
-        let short = |bytes: &[u8]| {
-            let digest = Sha256::of(bytes);
-            let mut short = [0; 16];
-            short.copy_from_slice(&digest.as_bytes()[..16]);
-            short
-        };
         self.named.exact = short(&self.exact);
         self.named.meaning = self.meaning.as_deref().map_or(self.named.exact, short);
         self.named.content = hash(&self.named.meaning);
@@ -477,6 +471,13 @@ impl<'w, 'm, 'data> Description<'w, 'm, 'data> {
             }
         }
     }
+}
+
+fn short(bytes: &[u8]) -> [u8; 16] {
+    let digest = Sha256::of(bytes);
+    let mut short = [0; 16];
+    short.copy_from_slice(&digest.as_bytes()[..16]);
+    short
 }
 
 fn put_part(out: &mut Vec<u8>, tag: &str, bytes: &[u8]) {

@@ -1,6 +1,7 @@
 //! The API's routes. Plural nouns; POST creates; errors are problems.
 
 mod blobs;
+pub(crate) mod deltas;
 mod differences;
 mod handover;
 pub(crate) mod incidents;
@@ -34,6 +35,7 @@ pub(crate) fn operations() -> impl Iterator<Item = &'static Operation> {
         privacy::OPERATIONS,
         handover::OPERATIONS,
         differences::OPERATIONS,
+        deltas::OPERATIONS,
         verdicts::OPERATIONS,
         log::OPERATIONS,
         blobs::OPERATIONS,

@@ -7,6 +7,8 @@
 
 mod assets;
 mod decisions;
+mod deltas;
+mod graph;
 mod incidents;
 mod log;
 mod releases;
@@ -33,6 +35,8 @@ pub(crate) fn routes() -> Router<App> {
         .route("/subjects/{digest}", get(statements::about))
         .route("/incidents", get(incidents::list))
         .route("/incidents/{id}", get(incidents::show))
+        .route("/deltas", get(deltas::show))
+        .route("/deltas/function", get(deltas::function))
         .route("/log", get(log::show))
         .route("/session", post(session::begin).get(session::form))
         .route("/session/end", post(session::end))

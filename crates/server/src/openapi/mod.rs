@@ -4,4 +4,4 @@ mod document;
 mod operation;
 
 pub use document::openapi;
-pub(crate) use operation::{Body, Method, Operation, Parameter, problems};
+pub(crate) use operation::{Body, Method, Operation, Parameter, ProblemCode, problems};

@@ -4,6 +4,7 @@
 mod api;
 mod console;
 mod contract;
+mod deltas;
 mod lab;
 mod schema;
 mod tokens;

@@ -1,5 +1,6 @@
 //! `assay delta`: from files alone. What was indexed once is kept in the data folder.
 
+mod catalogue;
 mod inside;
 mod kept;
 mod package;
@@ -7,7 +8,7 @@ mod patch;
 mod print;
 mod proof;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use assay_binary::{Address, Module};
@@ -24,10 +25,17 @@ use kept::Kept;
 /// The largest binary.
 const MAX_BINARY: u64 = 2 << 30;
 
-pub(super) fn run(global: &Global, command: &Delta, output: &Output) -> Result<Exit, CliError> {
+pub(super) async fn run(global: &Global, command: &Delta, output: &Output) -> Result<Exit, CliError> {
     let kept = Kept::of(global);
     match command {
-        Delta::Index { files } => index(&kept, files, output),
+        Delta::Index { files, catalogue: false } => {
+            report(&index(&kept, files, output)?.into_iter().map(|(row, _)| row).collect::<Vec<_>>(), output)
+        }
+        Delta::Index { files, catalogue: true } => catalogue::index(global, &kept, files, output).await,
+        Delta::Find { function, file, limit, after } => {
+            let asked = catalogue::Asked { function, file: file.as_deref(), limit: *limit, after };
+            catalogue::find(global, &kept, &asked, output).await
+        }
         Delta::Diff { a, b, function: None } => diff(&kept, a, b, output),
         Delta::Diff { a, b, function: Some(name) } => side_by_side(&kept, a, b, name, output),
         Delta::Sign { vulnerable, fixed, incident, function, output: file } => {
@@ -61,18 +69,20 @@ fn refused(file: &Path, error: &dyn std::error::Error) -> CliError {
     CliError::refused("artifact_refused", message, "name a binary of a format that `assay delta index` reads")
 }
 
-fn index(kept: &Kept, files: &[std::path::PathBuf], output: &Output) -> Result<Exit, CliError> {
+/// A row for each binary, with its bytes.
+fn index(kept: &Kept, files: &[PathBuf], output: &Output) -> Result<Vec<(Value, Vec<u8>)>, CliError> {
     let bar = output.bar("indexing", files.len() as u64);
     let mut rows = Vec::new();
     for file in files {
         if !file.exists() || inside::is_single(file) {
-            rows.push(index_row(kept, file, &read_input(file, MAX_BINARY)?)?);
+            let bytes = read_input(file, MAX_BINARY)?;
+            rows.push((index_row(kept, file, &bytes)?, bytes));
         } else {
             for found in inside::binaries(file)? {
                 let path =
                     if file.is_dir() { file.join(&found.path) } else { file.with_file_name(&found.path) };
                 match index_row(kept, &path, &found.bytes) {
-                    Ok(row) => rows.push(row),
+                    Ok(row) => rows.push((row, found.bytes)),
                     Err(error) => output.warn(&error.message),
                 }
             }
@@ -84,8 +94,12 @@ fn index(kept: &Kept, files: &[std::path::PathBuf], output: &Output) -> Result<E
         let hint = "name binaries, folders or packages with binaries";
         return Err(CliError::refused("artifact_refused", "no binary is there", hint));
     }
-    let document = if let [row] = rows.as_slice() { row.clone() } else { json!({ "artifacts": rows }) };
-    output.data(&document, || print::indexes(&rows));
+    Ok(rows)
+}
+
+fn report(rows: &[Value], output: &Output) -> Result<Exit, CliError> {
+    let document = if let [row] = rows { row.clone() } else { json!({ "artifacts": rows }) };
+    output.data(&document, || print::indexes(rows));
     Ok(Exit::Yes)
 }
 
