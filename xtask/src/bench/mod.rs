@@ -1,6 +1,7 @@
 //! `cargo xtask bench NAME`: figures beside their budgets and their peers', from one run.
 
 pub mod carryover;
+pub mod carryover_source;
 pub mod delta;
 pub mod verify;
 pub mod witness;

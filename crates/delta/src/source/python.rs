@@ -3,7 +3,7 @@
 use super::{SourceReason, SourceRefusal, SourceRun, Use};
 
 /// Names that give line numbers, positions or texts of sources.
-pub(super) const INTROSPECTION: [&str; 26] = [
+pub(super) const INTROSPECTION: [&str; 29] = [
     "f_lineno",
     "tb_lineno",
     "f_lasti",
@@ -26,10 +26,13 @@ pub(super) const INTROSPECTION: [&str; 26] = [
     "getframeinfo",
     "getcomments",
     "linecache",
-    "get_source",
-    "get_code",
-    "get_data",
-    "stack_info",
+    "__loader__",
+    "__spec__",
+    "get_loader",
+    "find_loader",
+    "find_spec",
+    "spec_from_file_location",
+    "SourceFileLoader",
 ];
 /// Modules of the standard library whose functions look at sources or stacks.
 const LOOKING: [&str; 9] = [
