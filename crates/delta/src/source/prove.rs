@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use assay_evidence::Sha256;
 
-use super::lex::{Lexed, lex, text};
+use super::lex::{Lexed, Part, lex, text};
 use super::units::{Executed, compare, digest};
 use super::{
     FilePair, Language, SOURCE_NORMALISER_VERSION, SameBy, SourceAssumption, SourceProof, SourceReason,
@@ -24,10 +24,11 @@ const COMPARED: [&str; 7] = [
     "introspection_sizes_and_clocks",
 ];
 
-const ASSUMPTIONS: [SourceAssumption; 6] = [
+const ASSUMPTIONS: [SourceAssumption; 7] = [
     SourceAssumption::SameCapsuleAndRunner,
     SourceAssumption::AddressesNotObserved,
     SourceAssumption::CollectionTimeNotObserved,
+    SourceAssumption::TimersFarApart,
     SourceAssumption::CoverageNotTampered,
     SourceAssumption::TeardownRunsNothingNew,
     SourceAssumption::UnexecutedBodiesCompile,
@@ -270,13 +271,14 @@ impl<'a> Prover<'a> {
             None => (0..lexed.units.len()).collect(),
         };
         for unit in units {
-            for part in &lexed.units[unit].parts {
-                let super::lex::Part::Token(_, token) = part else { continue };
+            let parts = &lexed.units[unit].parts;
+            for (at, part) in parts.iter().enumerate() {
+                let Part::Token(_, token) = part else { continue };
                 let place = format!("{path}: {}", lexed.units[unit].name);
                 let quoted = token.trim_matches(['"', '\'', '`']);
                 if shows.contains(&quoted) {
                     self.refuse(SourceReason::Introspection, &place, token.clone());
-                } else if clocks.contains(&quoted) {
+                } else if clocks.contains(&quoted) && !javascript::names_only(parts, at) {
                     self.refuse(SourceReason::ClockRead, &place, token.clone());
                 }
             }

@@ -17,8 +17,16 @@ use crate::shell::{self, step};
 use subject::{Outcome, Subject};
 
 /// Incidents of the corpus whose packages are mutated too.
-const PACKAGES: [&str; 6] =
-    ["CVE-2020-14343", "CVE-2021-20270", "CVE-2023-26112", "CVE-2018-3728", "CVE-2020-7788", "CVE-2020-8116"];
+const PACKAGES: [&str; 8] = [
+    "CVE-2020-14343",
+    "CVE-2022-29217",
+    "CVE-2024-22195",
+    "CVE-2020-11888",
+    "CVE-2020-7788",
+    "CVE-2021-44906",
+    "GHSA-8j8c-7jfh-h6hx",
+    "CVE-2021-42740",
+];
 const MUTANTS: usize = 600;
 const FAST_MUTANTS: usize = 24;
 /// How often a mutant that does not fit is made again.

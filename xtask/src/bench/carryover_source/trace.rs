@@ -2,7 +2,7 @@
 //!
 //! A source of another size is read by calls of another size and takes memory in other pieces. Calls that
 //! only manage memory are left out, and so are the results of calls on a file of the subject that the runtime
-//! compiles. Everything else is compared: order, arguments, results, digests of what is written.
+//! compiles, and of listings (what a program tells of a listing is in what it writes). Everything else is compared: order, arguments, results, digests of what is written.
 
 use std::collections::BTreeSet;
 
