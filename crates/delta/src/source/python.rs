@@ -109,6 +109,7 @@ pub(super) fn refusals(run: &SourceRun, changed: &[&str]) -> Vec<SourceRefusal> 
         for function in functions.iter().filter(|function| function.executed && function.name != "<module>") {
             let name = function.name.as_str();
             let looks = is_standard(path)
+                && !runs_on_import(name)
                 && (LOOKING.iter().any(|module| path.ends_with(module))
                     || LOOKING_FUNCTIONS.iter().any(|(module, own)| path.ends_with(module) && name == *own));
             let reads = READING.iter().any(|part| path.contains(part));
@@ -122,6 +123,15 @@ pub(super) fn refusals(run: &SourceRun, changed: &[&str]) -> Vec<SourceRefusal> 
         }
     }
     all
+}
+
+/// Whether a function of such a module also runs when it is only imported: class bodies, comprehensions
+/// and what makes `tokenize`'s patterns.
+fn runs_on_import(name: &str) -> bool {
+    let is_class = name.trim_start_matches('_').starts_with(|c: char| c.is_ascii_uppercase());
+    is_class
+        || matches!(name, "<listcomp>" | "<dictcomp>" | "<setcomp>" | "<genexpr>")
+        || matches!(name, "group" | "any" | "maybe" | "_all_string_prefixes")
 }
 
 fn of_use(run: &SourceRun, used: &Use, changed: &[&str]) -> Option<SourceReason> {
