@@ -2,7 +2,9 @@
 //!
 //! A source of another size is read by calls of another size and takes memory in other pieces. Calls that
 //! only manage memory are left out, and so are the results of calls on a file of the subject that the runtime
-//! compiles, and of listings (what a program tells of a listing is in what it writes). Everything else is compared: order, arguments, results, digests of what is written.
+//! compiles, and
+//! of listings with the numbers of files that they give (a program that asks for these is not carried).
+//! Everything else is compared: order, arguments, results, digests of what is written.
 
 use std::collections::BTreeSet;
 
@@ -44,7 +46,9 @@ pub fn mapped(trace: &[String], root: &str) -> (Vec<String>, Sha256) {
         if on_source {
             continue;
         }
-        let shown = if compiled { line.split(" size ").next().unwrap_or(line) } else { line };
+        // Files are numbered as they are met, in listings too.
+        let end = if compiled { " size " } else { " inode " };
+        let shown = line.split(end).next().unwrap_or(line);
         kept.push(shown.to_owned());
     }
     let digest = Sha256::of(kept.join("\n").as_bytes());
