@@ -17,6 +17,7 @@ pub fn test(rest: &[&str]) -> Result<()> {
     if rest.is_empty() {
         corpus::fast()?;
         bench::carryover::fast()?;
+        bench::carryover_source::fast()?;
     }
     // Last, so that the closing line is the tests' summary.
     shell::step("tests");

@@ -24,6 +24,7 @@ cargo xtask demo [--no-serve] [--json]   the main job on real incidents, then th
 cargo xtask test                         every test
 cargo xtask ci                           formatting, lints, floors, tests, documents, licences
 cargo xtask bench carryover [--json] [-n MUTANTS] [--only PROGRAM,PROGRAM] [--seed S]
+cargo xtask bench carryover-source [--json] [-n MUTANTS] [--only PROGRAM,PROGRAM] [--seed S] [--releases]
                                          mutants: are carried runs what replays show?
 cargo xtask bench verify [--json]        time-to-verify in the three modes
 cargo xtask bench witness [--json]       the runner beside native runs and bubblewrap
@@ -47,6 +48,8 @@ fn main() -> ExitCode {
         ["test", rest @ ..] => ci::test(rest),
         ["ci"] => ci::run(),
         ["bench", "verify", ..] => bench::verify::run(has("--json")),
+        ["bench", "carryover-source", rest @ ..] => bench::carryover_source::Options::parse(rest)
+            .and_then(|options| bench::carryover_source::run(&options)),
         ["bench", "carryover", rest @ ..] => {
             bench::carryover::Options::parse(rest).and_then(|options| bench::carryover::run(&options))
         }

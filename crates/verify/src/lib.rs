@@ -53,6 +53,7 @@ pub use privacy::{RedactionKey, WitnessScan, still_shows, watched_replay};
 pub use quotas::{QuotaUsage, Quotas};
 pub use requalify::{RequalifyOutcome, VerdictChange};
 pub use run::{SourceObservation, StoredRun};
+pub use sources::{source_run, source_tree};
 pub use sql::MIGRATIONS;
 pub use stacks::StackMatch;
 pub use witnesses::{NewWitness, ReplayOutcome, WitnessInfo};

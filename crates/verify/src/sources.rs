@@ -91,7 +91,7 @@ impl Verifier {
         ];
         let proven = tokio::task::spawn_blocking(move || {
             let run = source_run(&ready.capsule, &ready.files, &slot, coverage);
-            let [tree_a, tree_b] = files.map(|file| read_tree(&file, &slot));
+            let [tree_a, tree_b] = files.map(|file| source_tree(&file, &slot));
             let (Some(tree_a), Some(tree_b)) = (tree_a, tree_b) else {
                 return Err(vec!["subject_does_not_fit".to_owned()]);
             };
@@ -107,8 +107,8 @@ impl Verifier {
     }
 }
 
-/// The run as the proof needs it.
-fn source_run(
+/// A run of an interpreted program as the proof needs it.
+pub fn source_run(
     capsule: &Capsule,
     files: &MapSource,
     slot: &SubjectSlot,
@@ -169,16 +169,20 @@ fn own_bytes(capsule: &Capsule, files: &MapSource, path: &str) -> Option<Vec<u8>
     }
 }
 
-/// The tree that an artifact is in its subject's place.
-fn read_tree(file: &Path, slot: &SubjectSlot) -> Option<SourceTree> {
+/// The tree that an artifact is in its subject's place: a file, an archive or a folder.
+pub fn source_tree(file: &Path, slot: &SubjectSlot) -> Option<SourceTree> {
     if slot.tree.is_none() {
         let name = slot.path.rsplit('/').next()?.to_owned();
         let bytes = std::fs::read(file).ok()?;
         return Some([(name, TreeEntry::File { bytes, executable: false })].into());
     }
+    let mut all = SourceTree::new();
+    if file.is_dir() {
+        read_into(file, PathBuf::new(), &mut all)?;
+        return Some(all);
+    }
     let folder = tempfile::tempdir().ok()?;
     tree::unpack(file, folder.path()).ok()?;
-    let mut all = SourceTree::new();
     read_into(folder.path(), PathBuf::new(), &mut all)?;
     Some(all)
 }

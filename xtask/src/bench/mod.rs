@@ -2,6 +2,7 @@
 
 pub mod calibration;
 pub mod carryover;
+pub mod carryover_source;
 pub mod delta;
 pub mod verify;
 pub mod witness;

@@ -107,6 +107,17 @@ fn side(entry: &Entry, side: Side) -> Result<PathBuf> {
     Ok(subject)
 }
 
+/// The release that `entry` calls vulnerable, fetched into a folder of its own; its tree.
+pub fn release(entry: &Entry, into: &Path) -> Result<PathBuf> {
+    std::fs::create_dir_all(into)?;
+    match entry.obtain.kind {
+        Kind::Npm => npm(entry, Side::Vulnerable, into)?,
+        Kind::Pip => pip(entry, Side::Vulnerable, into)?,
+        _ => bail!("{} is no package of an interpreter", entry.id),
+    }
+    Ok(subject(entry, into))
+}
+
 /// What a side was made from, to see whether it must be made again.
 fn wanted(entry: &Entry, side: Side) -> Result<String> {
     let obtain = &entry.obtain;

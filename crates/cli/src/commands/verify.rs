@@ -74,16 +74,31 @@ fn describe(answer: &Value, output: &Output) -> String {
         "deny" => "31",
         _ => "33",
     };
+    let not_carried = not_carried(list(answer, "verdicts"));
     let reasons: Vec<&str> = list(answer, "reasonCodes").iter().filter_map(Value::as_str).collect();
     format!(
-        "{}\n{}  {}  ({} for {}, {} for replaying everything)\nwhy: {}\nexplain: assay gate explain {}",
+        "{}\n{}  {}  ({} for {}, {} for replaying everything){}\nwhy: {}\nexplain: assay gate explain {}",
         table(&rows),
         output.paint(colour, decision),
         text(answer, "release"),
         milliseconds(answer["milliseconds"].as_f64().unwrap_or_default()),
         if rows.len() == 1 { "1 verdict".to_owned() } else { format!("{} verdicts", rows.len()) },
         milliseconds(answer["replay_all_milliseconds"].as_f64().unwrap_or_default()),
+        not_carried,
         reasons.join(", "),
         text(answer, "decisionId"),
     )
+}
+
+/// A line with every reason why a run was not carried over, and how often it was one; none where all were.
+fn not_carried(verdicts: &[Value]) -> String {
+    let mut counts = std::collections::BTreeMap::new();
+    for reason in verdicts.iter().flat_map(|verdict| list(verdict, "not_carried")) {
+        *counts.entry(reason.as_str().unwrap_or_default()).or_insert(0u32) += 1;
+    }
+    if counts.is_empty() {
+        return String::new();
+    }
+    let parts: Vec<String> = counts.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
+    format!("\nnot carried over: {}", parts.join(", "))
 }

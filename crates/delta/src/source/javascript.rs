@@ -1,5 +1,6 @@
 //! What a Node program asked for that shows more of its sources than what they do.
 
+use super::lex::Part;
 use super::{SourceReason, SourceRefusal, SourceRun};
 
 /// Names that give texts of sources or their positions.
@@ -23,6 +24,17 @@ const READING: [&str; 9] = [
 ];
 const SIZES: [&str; 7] = ["statSync", "lstatSync", "fstatSync", "stat", "lstat", "fstat", "statfsSync"];
 const LISTING: [&str; 5] = ["readdirSync", "readdir", "opendirSync", "opendir", "globSync"];
+
+/// Whether a name of a clock is used as a name of a class only: `x instanceof Date`, `Date.parse`.
+pub(super) fn names_only(parts: &[Part], at: usize) -> bool {
+    const HARMLESS: [&str; 3] = ["parse", "UTC", "prototype"];
+    let text = |at: Option<usize>| match at.and_then(|at| parts.get(at)) {
+        Some(Part::Token(_, text)) => text.as_str(),
+        _ => "",
+    };
+    text(at.checked_sub(1)) == "instanceof"
+        || text(Some(at + 1)) == "." && HARMLESS.contains(&text(Some(at + 2)))
+}
 
 /// Whether the program read files itself, beyond what loading modules reads.
 pub(super) fn reads_files(run: &SourceRun) -> bool {

@@ -204,6 +204,8 @@ pub enum SourceAssumption {
     AddressesNotObserved,
     /// The run does not depend on when the runtime reclaims memory or compiles code.
     CollectionTimeNotObserved,
+    /// Timers of the run are further apart than reading its sources takes.
+    TimersFarApart,
     /// The program does not tamper with its runtime's coverage.
     CoverageNotTampered,
     /// What runs while the interpreter is torn down ran before.

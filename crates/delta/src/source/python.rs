@@ -3,7 +3,7 @@
 use super::{SourceReason, SourceRefusal, SourceRun, Use};
 
 /// Names that give line numbers, positions or texts of sources.
-pub(super) const INTROSPECTION: [&str; 26] = [
+pub(super) const INTROSPECTION: [&str; 22] = [
     "f_lineno",
     "tb_lineno",
     "f_lasti",
@@ -26,10 +26,6 @@ pub(super) const INTROSPECTION: [&str; 26] = [
     "getframeinfo",
     "getcomments",
     "linecache",
-    "get_source",
-    "get_code",
-    "get_data",
-    "stack_info",
 ];
 /// Modules of the standard library whose functions look at sources or stacks.
 const LOOKING: [&str; 9] = [
@@ -113,6 +109,7 @@ pub(super) fn refusals(run: &SourceRun, changed: &[&str]) -> Vec<SourceRefusal> 
         for function in functions.iter().filter(|function| function.executed && function.name != "<module>") {
             let name = function.name.as_str();
             let looks = is_standard(path)
+                && !runs_on_import(name)
                 && (LOOKING.iter().any(|module| path.ends_with(module))
                     || LOOKING_FUNCTIONS.iter().any(|(module, own)| path.ends_with(module) && name == *own));
             let reads = READING.iter().any(|part| path.contains(part));
@@ -128,13 +125,21 @@ pub(super) fn refusals(run: &SourceRun, changed: &[&str]) -> Vec<SourceRefusal> 
     all
 }
 
+/// Whether a function of such a module also runs when it is only imported: class bodies, comprehensions
+/// and what makes `tokenize`'s patterns.
+fn runs_on_import(name: &str) -> bool {
+    let is_class = name.trim_start_matches('_').starts_with(|c: char| c.is_ascii_uppercase());
+    is_class
+        || matches!(name, "<listcomp>" | "<dictcomp>" | "<setcomp>" | "<genexpr>")
+        || matches!(name, "group" | "any" | "maybe" | "_all_string_prefixes")
+}
+
 fn of_use(run: &SourceRun, used: &Use, changed: &[&str]) -> Option<SourceReason> {
     let (kind, value) = used.what.split_once(' ').unwrap_or((used.what.as_str(), ""));
     match kind {
         "call" if CLOCKS.contains(&value) => Some(SourceReason::ClockRead),
-        "call" if STATS.contains(&value) && !ONLY_KIND.contains(&used.function.as_str()) => {
-            Some(SourceReason::SizesObserved)
-        }
+        "call" if STATS.contains(&value) && !uses_only_kind(used) => Some(SourceReason::SizesObserved),
+        "call" if value.starts_with("importlib.get_") => Some(SourceReason::SourceReadAsData),
         "call" if value.starts_with("gc.") => Some(SourceReason::FinalisersRun),
         "open" => {
             let file = value.rsplit('/').next().unwrap_or(value);
@@ -149,6 +154,12 @@ fn of_use(run: &SourceRun, used: &Use, changed: &[&str]) -> Option<SourceReason>
     }
 }
 
+/// Whether the standard library asks, and looks only at whether something is there, and what.
+fn uses_only_kind(used: &Use) -> bool {
+    let name = used.function.rsplit('.').next().unwrap_or(&used.function);
+    is_standard(&used.path) && ONLY_KIND.contains(&name)
+}
+
 fn of_audit(run: &SourceRun, used: &Use, event: &str) -> Option<SourceReason> {
     match event {
         "sys.excepthook"
@@ -161,7 +172,7 @@ fn of_audit(run: &SourceRun, used: &Use, event: &str) -> Option<SourceReason> {
         "gc.get_objects" | "gc.get_referrers" | "gc.get_referents" => Some(SourceReason::Introspection),
         // An address in the tree's own hands may become part of what it says.
         "builtins.id" if used.path.starts_with(&run.root) => None,
-        "os.scandir" if !ONLY_KIND.contains(&used.function.as_str()) => Some(SourceReason::SizesObserved),
+        "os.scandir" if !uses_only_kind(used) => Some(SourceReason::SizesObserved),
         _ if event.starts_with("ctypes.") => Some(SourceReason::Introspection),
         _ if event.starts_with("subprocess.")
             || event.starts_with("os.exec")

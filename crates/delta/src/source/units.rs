@@ -208,14 +208,14 @@ struct Seen {
 impl Seen {
     fn of(lexed: &Lexed, unit: usize, shows: bool) -> Self {
         let own = &lexed.units[unit];
-        let first = own.parts.first().and_then(|part| match part {
-            Part::Token(_, text) => Some(text),
-            Part::Body(_) => None,
+        let leading = own.parts.iter().map_while(|part| match part {
+            Part::Token(_, text) if text.ends_with(['"', '\'']) => Some(text.as_str()),
+            _ => None,
         });
-        let is_text = |text: &&String| text.ends_with(['"', '\'']);
+        let texts: Vec<&str> = leading.collect();
         let all: BTreeSet<String> = tokens(lexed, unit).map(|(_, text)| text.clone()).collect();
         Self {
-            documentation: first.filter(is_text).cloned(),
+            documentation: (!texts.is_empty()).then(|| texts.join(" ")),
             yields: own.parts.iter().any(|part| matches!(part, Part::Token(_, text) if text == "yield")),
             asks_for_class: all.contains("super") || all.contains("__class__"),
             names: if shows { all } else { BTreeSet::new() },

@@ -8,18 +8,21 @@ use assay_delta::source::{
 };
 use assay_evidence::Sha256;
 
+/// First line or offset, end, name, and whether it was executed.
+type Ran<'a> = (u32, u32, &'a str, bool);
+
 fn tree(files: &[(&str, &str)]) -> SourceTree {
     let file = |text: &str| TreeEntry::File { bytes: text.as_bytes().to_vec(), executable: false };
     files.iter().map(|(path, text)| ((*path).to_owned(), file(text))).collect()
 }
 
-fn run(language: Language, functions: &[(&str, &[(u32, u32, &str, bool)])]) -> SourceRun {
+fn run(language: Language, functions: &[(&str, &[Ran<'_>])]) -> SourceRun {
     let place = |start, end| match language {
         Language::Python => Place::Line(start),
         Language::JavaScript => Place::Range(start, end),
     };
-    let of = |list: &[(u32, u32, &str, bool)]| -> BTreeSet<Function> {
-        let function = |&(start, end, name, executed): &(u32, u32, &str, bool)| Function {
+    let of = |list: &[Ran<'_>]| -> BTreeSet<Function> {
+        let function = |&(start, end, name, executed): &Ran<'_>| Function {
             place: place(start, end),
             name: name.to_owned(),
             executed,

@@ -104,7 +104,9 @@ fn python(block: &[u8], coverage: &mut RuntimeCoverage) -> Result<Functions, Unc
 /// `posix.stat` of `<built-in method posix.stat>`.
 fn builtin(text: &str) -> &str {
     let inner = text.strip_prefix("<built-in method ").or_else(|| text.strip_prefix("<built-in function "));
-    inner.and_then(|inner| inner.strip_suffix('>')).unwrap_or(text)
+    let inner = inner.and_then(|inner| inner.strip_suffix('>')).unwrap_or(text);
+    // Of a class: `now of type object at 0x...`.
+    inner.split(" of type object at ").next().unwrap_or(inner)
 }
 
 fn node(block: &[u8], coverage: &mut RuntimeCoverage) -> Result<Functions, Uncovered> {
@@ -176,6 +178,7 @@ mod tests {
     #[test]
     fn builtins() {
         assert_eq!(builtin("<built-in method posix.stat>"), "posix.stat");
+        assert_eq!(builtin("<built-in method now of type object at 0x9584a0>"), "now");
         assert_eq!(builtin("<method 'get' of 'dict' objects>"), "<method 'get' of 'dict' objects>");
     }
 }

@@ -41,6 +41,14 @@ def _assay_coverage():
         else:
             uses.add(("audit " + event,) + caller(3))
 
+    class Finder:
+        """Hears of every module that is looked for, and finds none."""
+
+        @staticmethod
+        def find_spec(name, path=None, target=None):
+            imports.add(name)
+            return None
+
     def quote(text):
         out = ['"']
         for letter in text:
@@ -57,6 +65,13 @@ def _assay_coverage():
     def name_of(code):
         return getattr(code, "co_qualname", code.co_name)
 
+    def called(code):
+        """A builtin by its own text; of other code only what reads a module's file."""
+        if isinstance(code, str):
+            return code
+        reads = code.co_name in ("get_data", "get_source", "get_code")
+        return "importlib." + code.co_name if reads and code.co_filename.startswith("<frozen importlib") else None
+
     def end():
         kept = sys.getprofile() is profiler
         busy[0] = True
@@ -66,15 +81,15 @@ def _assay_coverage():
             code = entry.code
             if isinstance(code, str) or code.co_filename == __file__:
                 continue
-            calls = [call.code for call in entry.calls or () if isinstance(call.code, str)]
-            if code.co_filename.startswith("<frozen importlib"):
-                calls = []
+            calls = []
+            if not code.co_filename.startswith("<frozen importlib"):
+                calls = [called(call.code) for call in entry.calls or ()]
             entries.append("[%s,%s,%d,[%s]]" % (
                 quote(code.co_filename), quote(name_of(code)), code.co_firstlineno,
-                ",".join(quote(call) for call in calls)))
+                ",".join(quote(call) for call in calls if call)))
         body = '{"runtime":"python","version":%s,"complete":%s,"entries":[%s],"imports":[%s],"uses":[%s]}' % (
             quote(sys.version), "true" if kept else "false", ",".join(entries),
-            ",".join(quote(name) for name in list(imports) + loaded),
+            ",".join(quote(name) for name in imports.union(loaded, sys.modules)),
             ",".join("[%s,%s,%s]" % (quote(a), quote(b), quote(c)) for a, b, c in uses))
         block = "\x00assay-coverage:%s:%d\x00%s\x00" % ("@NONCE@", len(body), body)
         data = block.encode("ascii")
@@ -82,6 +97,7 @@ def _assay_coverage():
             data = data[posix.write(2, data):]
 
     atexit.register(end)
+    sys.meta_path.insert(0, Finder)
     sys.addaudithook(hook)
     profiler.enable()
     busy[0] = False

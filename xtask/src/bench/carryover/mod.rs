@@ -30,7 +30,7 @@ use self::builds::{Harmless, LINK_ORDER};
 use self::bytes::Target;
 use self::judge::{Outcome, Prepared};
 use self::programs::Program;
-use self::random::Random;
+pub use self::random::Random;
 use self::recipe::{Recipe, Workshop};
 use self::tally::Tally;
 use crate::shell;
