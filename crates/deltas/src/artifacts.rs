@@ -14,9 +14,14 @@ use crate::sql::ArtifactRow;
 use crate::{Deltas, DeltasError, DeltasResult, sql};
 
 /// How long one artifact may take before another node takes it over, in seconds.
-const LEASE_SECONDS: i64 = 600;
+pub(crate) const INDEX_LEASE_SECONDS: i64 = 600;
 /// How often the pointer is tried when other nodes move it first.
 pub(crate) const MAX_ATTEMPTS: u32 = 32;
+
+/// The name of the job that indexes an artifact.
+pub(crate) fn index_job(artifact: &Sha256) -> String {
+    format!("delta-index/v{NORMALISER_VERSION}/{artifact}")
+}
 
 /// What the index says of an artifact.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -97,10 +102,7 @@ impl Deltas {
             return read_summary(&row);
         }
         let bytes = self.store.blobs().get_content(tenant, artifact).await?;
-        let (id, owner) = (
-            format!("delta-index/v{NORMALISER_VERSION}/{artifact}"),
-            format!("process-{}", std::process::id()),
-        );
+        let (id, owner) = (index_job(artifact), format!("process-{}", std::process::id()));
         let payload = serde_json::json!({ "artifact": artifact }).to_string();
         let (id, owner, payload) = (&id, &owner, &payload);
         let job: Result<jobs::Job, StoreError> = self
@@ -109,7 +111,7 @@ impl Deltas {
             .write(|tx| async move {
                 sql::ask(&tx, tenant, artifact, now).await?;
                 jobs::enqueue(&tx, tenant, id, "delta_index", payload, now).await?;
-                jobs::lease(&tx, tenant, id, owner, now, LEASE_SECONDS).await
+                jobs::lease(&tx, tenant, id, owner, now, INDEX_LEASE_SECONDS).await
             })
             .await;
         let job = job?;
@@ -121,7 +123,7 @@ impl Deltas {
                 Err(DeltasError::Refused { artifact: *artifact, source })
             }
         };
-        self.finish(tenant, &job, owner, outcome).await
+        self.finish(&job, owner, outcome).await
     }
 
     async fn forget(&self, tenant: &TenantId, artifact: &Sha256) -> DeltasResult<()> {
@@ -133,7 +135,6 @@ impl Deltas {
     /// Notes how a job ended.
     pub(crate) async fn finish<T>(
         &self,
-        _: &TenantId,
         job: &jobs::Job,
         owner: &str,
         outcome: DeltasResult<T>,

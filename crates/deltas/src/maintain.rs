@@ -2,10 +2,10 @@
 
 use assay_delta::NORMALISER_VERSION;
 use assay_delta::catalogue::merge;
-use assay_evidence::{TenantId, Timestamp};
+use assay_evidence::{Sha256, TenantId, Timestamp};
 use assay_store::{Generation, StoreError, jobs};
 
-use crate::artifacts::MAX_ATTEMPTS;
+use crate::artifacts::{INDEX_LEASE_SECONDS, MAX_ATTEMPTS, index_job};
 use crate::manifest::{Manifest, Segment, pointer};
 use crate::{Deltas, DeltasError, DeltasResult, sql};
 
@@ -51,12 +51,28 @@ impl Deltas {
     /// [`DeltasError`] of the store; an artifact that cannot be indexed is logged and passed over.
     pub async fn maintain(&self, tenant: &TenantId, now: Timestamp) -> DeltasResult<()> {
         self.look_for_old(tenant).await?;
-        for artifact in sql::waiting(self.store.database(), tenant).await? {
+        for (artifact, since) in sql::waiting(self.store.database(), tenant).await? {
+            if self.is_at_work(tenant, &artifact, since, now).await? {
+                continue;
+            }
             if let Err(error) = self.index_for(tenant, &artifact, now).await {
                 tracing::warn!(%tenant, %artifact, %error, "an artifact that waits cannot be indexed");
             }
         }
         self.merge(tenant, now, &|_| {}).await.map(drop)
+    }
+
+    /// Whether somebody took the artifact so lately that the work is likely still going on.
+    async fn is_at_work(
+        &self,
+        tenant: &TenantId,
+        artifact: &Sha256,
+        since: Timestamp,
+        now: Timestamp,
+    ) -> DeltasResult<bool> {
+        let state = jobs::state(self.store.database(), tenant, &index_job(artifact)).await?;
+        let taken = state.is_some_and(|job| job.state == "leased");
+        Ok(taken && now < since.plus_seconds(INDEX_LEASE_SECONDS))
     }
 
     /// Merges small segments where there are too many, as a job; says whether there were.
@@ -85,7 +101,7 @@ impl Deltas {
             })
             .await;
         let outcome = self.merge_smallest(tenant, &manifest, now, at).await;
-        self.finish(tenant, &job?, owner, outcome).await?;
+        self.finish(&job?, owner, outcome).await?;
         Ok(true)
     }
 

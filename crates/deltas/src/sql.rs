@@ -82,12 +82,13 @@ pub(crate) async fn waiting_since(database: &Database, tenant: &TenantId) -> Sto
     row.map(|row| Ok(Timestamp::from_micros(row.int("asked_at")?))).transpose()
 }
 
-/// The artifacts that wait, the oldest first.
-pub(crate) async fn waiting(database: &Database, tenant: &TenantId) -> StoreResult<Vec<Sha256>> {
-    let sql = "SELECT artifact FROM delta_artifacts WHERE tenant = $1 AND normaliser = $2 AND indexed_at = 0 \
+/// The artifacts that wait and since when, the oldest first.
+pub(crate) async fn waiting(database: &Database, tenant: &TenantId) -> StoreResult<Vec<(Sha256, Timestamp)>> {
+    let sql = "SELECT artifact, asked_at FROM delta_artifacts WHERE tenant = $1 AND normaliser = $2 AND indexed_at = 0 \
                ORDER BY asked_at, artifact LIMIT 1024";
     let rows = database.all(query(sql).bind(tenant).bind(NORMALISER_VERSION)).await?;
-    rows.iter().map(|row| row.parse("artifact")).collect()
+    let read = |row: &Row| Ok((row.parse("artifact")?, Timestamp::from_micros(row.int("asked_at")?)));
+    rows.iter().map(read).collect()
 }
 
 /// Lets wait what only an older version of the normaliser has indexed; it waits since it was asked for.

@@ -151,6 +151,9 @@ impl Pair {
     }
 }
 
+/// An artifact and where a function begins there.
+type FunctionPlace = (Sha256, Address);
+
 /// A function of two artifacts.
 #[derive(Deserialize)]
 pub(crate) struct FunctionPair {
@@ -163,7 +166,7 @@ pub(crate) struct FunctionPair {
 impl FunctionPair {
     /// Each side's artifact and address.
     #[expect(clippy::result_large_err, reason = "the handlers' own error type")]
-    pub fn read(&self) -> Result<((Sha256, Address), (Sha256, Address)), Problem> {
+    pub fn read(&self) -> Result<(FunctionPlace, FunctionPlace), Problem> {
         Ok(((self.a.parse()?, self.address_a), (self.b.parse()?, self.address_b)))
     }
 }
