@@ -143,8 +143,8 @@ impl Table {
         let mut best = (0.0, (0, BINS));
         for (figure, sums) in sums.iter().enumerate() {
             let mut no = Slope::default();
-            for bin in 0..self.thresholds[figure].len() {
-                no.add(sums[bin]);
+            for (bin, sum) in sums.iter().enumerate().take(self.thresholds[figure].len()) {
+                no.add(*sum);
                 let yes = total.without(no);
                 let gain = no.gain() + yes.gain() - total.gain();
                 if gain > best.0 && no.second.min(yes.second) > least * 0.05 {

@@ -13,10 +13,10 @@ use crate::corpus::entry::{Entry, Kind};
 use crate::corpus::obtain;
 use crate::shell::{self, step};
 
-/// Releases after the vulnerable one that are asked about.
+/// Releases on either side of the vulnerable one that are asked about.
 const NEXT: usize = 2;
 
-/// For every interpreted incident: its witness on the vulnerable release, carried to the next ones.
+/// For every interpreted incident: its witness on the vulnerable release, carried to the ones around it.
 pub fn run(options: &Options, host: &Host) -> Result<()> {
     let home = shell::target().join("bench-carryover-releases");
     std::fs::create_dir_all(&home)?;
@@ -29,7 +29,7 @@ pub fn run(options: &Options, host: &Host) -> Result<()> {
     for entry in &entries {
         let obtained = obtain::one(entry).and_then(|it| Subject::package(entry, &it, &home, host));
         let Some(subject) = tried(&entry.id, obtained) else { continue };
-        for version in after(entry, NEXT).unwrap_or_default() {
+        for version in near(entry, NEXT).unwrap_or_default() {
             let folder = match fetched(entry, &version, &home) {
                 Ok(folder) => folder,
                 Err(error) => {
@@ -64,8 +64,8 @@ pub fn run(options: &Options, host: &Host) -> Result<()> {
     Ok(())
 }
 
-/// The releases that follow the vulnerable one, by the registry's own order.
-fn after(entry: &Entry, count: usize) -> Result<Vec<String>> {
+/// The releases around the vulnerable one, by the registry's own order.
+fn near(entry: &Entry, count: usize) -> Result<Vec<String>> {
     let package = entry.obtain.package.as_ref().unwrap_or(&entry.package);
     let all: Vec<String> = match entry.obtain.kind {
         Kind::Npm => {
@@ -86,7 +86,8 @@ fn after(entry: &Entry, count: usize) -> Result<Vec<String>> {
     let stable = |version: &&String| version.chars().all(|c| c.is_ascii_digit() || c == '.');
     let stable: Vec<String> = all.iter().filter(stable).cloned().collect();
     let at = stable.iter().position(|version| *version == entry.vulnerable).context("not in the list")?;
-    Ok(stable.into_iter().skip(at + 1).take(count).collect())
+    let first = at.saturating_sub(count);
+    Ok((first..=at + count).filter(|near| *near != at).filter_map(|near| stable.get(near).cloned()).collect())
 }
 
 fn fetched(entry: &Entry, version: &str, home: &Path) -> Result<PathBuf> {
