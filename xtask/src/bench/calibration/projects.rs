@@ -33,7 +33,7 @@ const fn project(
 }
 
 /// Which half a project is in was decided before anything was measured: every other one.
-pub const ALL: [Project; 13] = [
+pub const ALL: [Project; 12] = [
     project("libz-sys", ["1.1.8", "1.1.20"], &["static"], true),
     project("lz4-sys", ["1.9.4", "1.11.1"], &[], false),
     project("pcre2-sys", ["0.2.5", "0.2.10"], &[], true),
@@ -46,7 +46,6 @@ pub const ALL: [Project; 13] = [
     project("tree-sitter", ["0.22.6", "0.23.0"], &[], true),
     project("libwebp-sys", ["0.9.5", "0.11.0"], &[], false),
     project("libnghttp2-sys", ["0.1.7", "0.1.10"], &[], true),
-    project("rquickjs-sys", ["0.6.2", "0.9.0"], &[], false),
     project("secp256k1-sys", ["0.9.2", "0.10.1"], &[], true),
 ];
 
