@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use assay_delta::source::{
-    Function, Language, Place, SourceRun, SourceTree, TreeEntry, Use, is_standard, prove_source,
+    Function, Language, Place, SourceRule, SourceRun, SourceTree, TreeEntry, Use, is_standard, prove_source,
 };
 use assay_evidence::TenantId;
 use assay_witness::{
@@ -95,7 +95,7 @@ impl Verifier {
             let (Some(tree_a), Some(tree_b)) = (tree_a, tree_b) else {
                 return Err(vec!["subject_does_not_fit".to_owned()]);
             };
-            let proven = prove_source((a, &tree_a), (b, &tree_b), &run);
+            let proven = prove_source((a, &tree_a), (b, &tree_b), &run, SourceRule::Files);
             let codes = |refusals: Vec<assay_delta::source::SourceRefusal>| {
                 let codes: BTreeSet<String> =
                     refusals.iter().map(|refusal| sql::word(&refusal.reason)).collect();

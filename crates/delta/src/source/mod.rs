@@ -30,7 +30,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use lex::MAX_SOURCE_BYTES;
-pub use prove::prove_source;
+pub use prove::{SourceRule, prove_source};
 pub use python::is_standard;
 
 /// The version of the normal form; proofs of another one are not compared.

@@ -34,6 +34,23 @@ const ASSUMPTIONS: [SourceAssumption; 7] = [
     SourceAssumption::UnexecutedBodiesCompile,
 ];
 
+/// What of the files is taken for granted, where the files are all that is compared.
+const ASSUMPTIONS_OF_FILES: [SourceAssumption; 1] = [SourceAssumption::SameCapsuleAndRunner];
+const COMPARED_FILES: [&str; 3] = ["opened_files", "files_looked_up", "listed_directories"];
+
+/// How much two trees may differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SourceRule {
+    /// In what the run neither opened nor looked up nor listed. That is seen by the runner from outside,
+    /// system call by system call; nothing is asked of the program's language or of its own runtime.
+    Files,
+    /// Besides, in bodies of functions that did not run and in what a language's grammar does not see. It
+    /// rests on coverage that is taken within the program's process.
+    ///
+    /// Not acted on: a review found programs that observe what it sets aside (`docs/carry-over.md`).
+    Functions,
+}
+
 /// Tries to prove that the run on `a` is the run that `b` would make in its place.
 ///
 /// # Errors
@@ -42,12 +59,15 @@ pub fn prove_source(
     (digest_a, a): (Sha256, &SourceTree),
     (digest_b, b): (Sha256, &SourceTree),
     run: &SourceRun,
+    rule: SourceRule,
 ) -> Result<SourceProof, Vec<SourceRefusal>> {
     let mut prover =
-        Prover { a, b, run, files: Vec::new(), refusals: BTreeSet::new(), read: BTreeMap::new() };
+        Prover { a, b, run, rule, files: Vec::new(), refusals: BTreeSet::new(), read: BTreeMap::new() };
     let unseen = prover.names();
     let changed = prover.opened();
-    if !changed.is_empty() {
+    if rule == SourceRule::Files {
+        prover.untouched(&changed);
+    } else if !changed.is_empty() {
         prover.asked(&changed);
     } else if unseen > 0 && run.language == Language::Python {
         // An import's listing numbers the files that it meets, and a program may ask for the numbers.
@@ -65,8 +85,14 @@ pub fn prove_source(
         source_normaliser_version: SOURCE_NORMALISER_VERSION,
         files: prover.files,
         unseen_paths: unseen,
-        compared: COMPARED.map(str::to_owned).to_vec(),
-        assumptions: ASSUMPTIONS.to_vec(),
+        compared: match rule {
+            SourceRule::Files => COMPARED_FILES.map(str::to_owned).to_vec(),
+            SourceRule::Functions => COMPARED.map(str::to_owned).to_vec(),
+        },
+        assumptions: match rule {
+            SourceRule::Files => ASSUMPTIONS_OF_FILES.to_vec(),
+            SourceRule::Functions => ASSUMPTIONS.to_vec(),
+        },
     })
 }
 
@@ -74,6 +100,7 @@ struct Prover<'a> {
     a: &'a SourceTree,
     b: &'a SourceTree,
     run: &'a SourceRun,
+    rule: SourceRule,
     files: Vec<FilePair>,
     refusals: BTreeSet<SourceRefusal>,
     /// Sources of A that were read, with what ran of them.
@@ -98,6 +125,34 @@ impl<'a> Prover<'a> {
             }
         }
         differing.len() as u64
+    }
+
+    /// Refuses every difference in what the run opened, looked up or listed.
+    fn untouched(&mut self, changed: &[&str]) {
+        for path in changed {
+            self.refuse(SourceReason::SourceDiffers, path, "it was opened, and its bytes differ");
+        }
+        let (shapes_a, shapes_b) = (shapes(self.a), shapes(self.b));
+        let names: BTreeSet<&str> = shapes_a.keys().chain(shapes_b.keys()).map(String::as_str).collect();
+        let links = shapes_a.values().chain(shapes_b.values()).any(|shape| matches!(shape, Shape::Link(_)));
+        for path in names {
+            let same_name = shapes_a.get(path) == shapes_b.get(path);
+            if same_name && bytes(self.a, path) == bytes(self.b, path) {
+                continue;
+            }
+            let inside = |path: &str| match path {
+                "" => self.run.root.clone(),
+                path => format!("{}/{path}", self.run.root),
+            };
+            let touched = |path: &str| {
+                self.run.looked_up.contains(&inside(path)) || self.run.opened.contains(&inside(path))
+            };
+            let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+            // A listing numbers and orders what is in a directory; links lead anywhere by other names.
+            if links || touched(path) || !same_name && touched(folder) {
+                self.refuse(SourceReason::FileSetDiffers, path, "it, or where it lies, was looked at");
+            }
+        }
     }
 
     /// How the run could see that a path is there, or what it is.
@@ -146,7 +201,9 @@ impl<'a> Prover<'a> {
                 self.pair(path, bytes_a, bytes_b, SameBy::Bytes, Vec::new(), 0);
             } else {
                 changed.push(path);
-                self.changed(path, inside, bytes_a, bytes_b);
+                if self.rule == SourceRule::Functions {
+                    self.changed(path, inside, bytes_a, bytes_b);
+                }
             }
         }
         changed

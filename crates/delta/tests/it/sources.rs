@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use assay_delta::source::{
-    Function, Language, Place, SameBy, SourceProof, SourceReason, SourceRun, SourceTree, TreeEntry, Use,
-    prove_source,
+    Function, Language, Place, SameBy, SourceProof, SourceReason, SourceRule, SourceRun, SourceTree,
+    TreeEntry, Use, prove_source,
 };
 use assay_evidence::Sha256;
 
@@ -46,7 +46,7 @@ fn run(language: Language, functions: &[(&str, &[Ran<'_>])]) -> SourceRun {
 }
 
 fn prove(a: &SourceTree, b: &SourceTree, run: &SourceRun) -> Result<SourceProof, Vec<SourceReason>> {
-    prove_source((Sha256::of(b"a"), a), (Sha256::of(b"b"), b), run)
+    prove_source((Sha256::of(b"a"), a), (Sha256::of(b"b"), b), run, SourceRule::Functions)
         .map_err(|refusals| refusals.into_iter().map(|refusal| refusal.reason).collect())
 }
 
@@ -248,4 +248,33 @@ fn a_package_json_that_is_only_resolved() {
     let what = "run node:internal/modules/cjs/loader Module._extensions..json".to_owned();
     run.uses.push(Use { what, path: String::new(), function: String::new(), count: 1 });
     assert_eq!(prove(&a, &newer, &run), Err(vec![SourceReason::DataDiffers]));
+}
+
+/// What the pipeline acts on: whatever the run opened, looked up or listed is the same, byte by byte.
+#[test]
+fn files_that_were_looked_at_are_the_same() {
+    let a = tree(&[("m.py", PYTHON), ("data.txt", "1"), ("tests/t.py", "a = 1"), ("lib/x.py", "")]);
+    let mut run = python_run();
+    run.looked_up.insert("/p/data.txt".to_owned());
+    run.looked_up.insert("/p/lib".to_owned());
+    let with = |path: &str, text: &str| {
+        let mut b = a.clone();
+        b.extend(tree(&[(path, text)]));
+        b
+    };
+    let proven = |b: &SourceTree| {
+        prove_source((Sha256::of(b"a"), &a), (Sha256::of(b"b"), b), &run, SourceRule::Files).is_ok()
+    };
+    assert!(proven(&a));
+    assert!(proven(&with("tests/t.py", "a = 2")), "nobody looked there");
+    assert!(proven(&with("tests/new.py", "a = 2")), "nobody listed that");
+    assert!(!proven(&with("m.py", &format!("# a comment\n{PYTHON}"))), "opened");
+    assert!(!proven(&with("data.txt", "22")), "its size may have been asked for");
+    assert!(!proven(&with("lib/new.py", "")), "its directory was looked at");
+    let mut gone = a.clone();
+    gone.remove("data.txt");
+    assert!(!proven(&gone), "looked up and gone");
+    let mut linked = with("tests/t.py", "a = 2");
+    linked.insert("tests/link".to_owned(), TreeEntry::Link("t.py".to_owned()));
+    assert!(!proven(&linked), "links lead anywhere");
 }

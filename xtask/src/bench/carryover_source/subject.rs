@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
-use assay_delta::source::{SourceRun, SourceTree, TreeEntry, prove_source};
+use assay_delta::source::{SourceRule, SourceRun, SourceTree, TreeEntry, prove_source};
 use assay_evidence::Sha256;
 use assay_verify::{source_run, source_tree};
 use assay_witness::{
@@ -191,7 +191,12 @@ impl Subject {
         let (refused, observes_nothing) = match &self.run {
             None => (Some(self.uncovered.clone().into_iter().collect()), false),
             Some(run) => {
-                let proven = prove_source((digest(b"a"), &self.tree), (digest(b"b"), &tree), run);
+                let proven = prove_source(
+                    (digest(b"a"), &self.tree),
+                    (digest(b"b"), &tree),
+                    run,
+                    SourceRule::Functions,
+                );
                 let codes = |list: Vec<assay_delta::source::SourceRefusal>| {
                     if std::env::var_os("ASSAY_BENCH_REFUSALS").is_some() {
                         for refusal in &list {
@@ -226,7 +231,8 @@ impl Subject {
                 bytes.extend_from_slice(comment);
             }
         }
-        prove_source((Sha256::of(b"a"), &self.tree), (Sha256::of(b"b"), &tree), run).is_ok()
+        prove_source((Sha256::of(b"a"), &self.tree), (Sha256::of(b"b"), &tree), run, SourceRule::Functions)
+            .is_ok()
     }
 }
 
