@@ -92,9 +92,9 @@ pub struct Delta {
     /// Uncertainty, in bits, that a function changed in meaning, weighted by instructions.
     ///
     /// An exact match is certain and contributes 0. Of a function whose code differs the probability that
-    /// its meaning does is estimated from what differs (`cargo xtask bench delta-calibration` says how far
-    /// the estimates hold), and it contributes the entropy of that: 1 bit where it may be either, less the
-    /// surer it is. The figure is the mean over B's instructions.
+    /// its meaning does is asked of weights (`probability.rs`). None are in use as long as none hold on
+    /// projects they were not fitted on: then either is as likely, it contributes the maximum of 1 bit, and
+    /// the figure is the share of B's instructions that stand in changed functions.
     pub delta_entropy: f64,
 }
 

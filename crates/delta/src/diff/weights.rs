@@ -1,4 +1,5 @@
-//! Fitted by `cargo xtask bench delta-calibration --fit`; see `probability.rs`.
+//! None: what `cargo xtask bench delta-calibration --fit` writes here did not hold on other projects
+//! (`docs/deltas.md`).
 
 use super::probability::Tree;
 
