@@ -8,10 +8,13 @@ use tokio::sync::{Mutex as Turn, OwnedMutexGuard, OwnedSemaphorePermit, Semaphor
 
 use crate::{DeltasError, DeltasResult};
 
+/// Whose turn it is with an artifact of a tenant; an entry lasts as long as somebody holds or awaits it.
+type Turns = HashMap<(TenantId, Sha256), Weak<Turn<()>>>;
+
 /// Bounds what takes a processor and the memory of whole binaries.
 pub(crate) struct Lifting {
     permits: Arc<Semaphore>,
-    turns: Mutex<HashMap<(TenantId, Sha256), Weak<Turn<()>>>>,
+    turns: Mutex<Turns>,
 }
 
 impl Default for Lifting {
