@@ -8,19 +8,24 @@ use assay_evidence::{Sha256, TenantId, Timestamp};
 use assay_store::{Generation, StoreError, jobs};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::manifest::{Manifest, Segment, pointer};
 use crate::sql::ArtifactRow;
 use crate::{Deltas, DeltasError, DeltasResult, sql};
 
 /// How long one artifact may take before another node takes it over, in seconds.
-pub(crate) const INDEX_LEASE_SECONDS: i64 = 600;
+const INDEX_LEASE_SECONDS: i64 = 600;
 /// How often the pointer is tried when other nodes move it first.
 pub(crate) const MAX_ATTEMPTS: u32 = 32;
 
-/// The name of the job that indexes an artifact.
-pub(crate) fn index_job(artifact: &Sha256) -> String {
-    format!("delta-index/v{NORMALISER_VERSION}/{artifact}")
+/// For whom an artifact is indexed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asker {
+    /// Somebody named it: tried also where it was given up.
+    Principal,
+    /// It waits.
+    Nobody,
 }
 
 /// What the index says of an artifact.
@@ -78,7 +83,8 @@ impl Deltas {
         now: Timestamp,
     ) -> DeltasResult<IndexSummary> {
         principal.require(Permission::AddEvidence)?;
-        self.index_for(principal.tenant(), artifact, now).await
+        let indexed = self.index_for(principal.tenant(), artifact, now, Asker::Principal).await?;
+        indexed.ok_or(DeltasError::Stopped)
     }
 
     /// What is known of an indexed artifact.
@@ -91,39 +97,83 @@ impl Deltas {
         row.map_or(Err(DeltasError::NotIndexed { artifact: *artifact }), |row| read_summary(&row))
     }
 
-    /// As a job: done again where a worker died, and harmless where two do it.
+    /// As a job: done again where a worker died, and harmless where two do it. Nothing where nobody
+    /// asked and another one is at it or it is given up.
+    ///
+    /// Within a process an artifact is lifted once at a time, and the work goes on where the one who
+    /// asked goes away.
     pub(crate) async fn index_for(
         &self,
         tenant: &TenantId,
         artifact: &Sha256,
         now: Timestamp,
-    ) -> DeltasResult<IndexSummary> {
+        asker: Asker,
+    ) -> DeltasResult<Option<IndexSummary>> {
+        let turn = self.lifting.turn(tenant, artifact).await;
         if let Some(row) = sql::indexed(self.store.database(), tenant, artifact).await? {
-            return read_summary(&row);
+            return read_summary(&row).map(Some);
         }
-        let bytes = self.store.blobs().get_content(tenant, artifact).await?;
-        let (id, owner) = (index_job(artifact), format!("process-{}", std::process::id()));
-        let payload = serde_json::json!({ "artifact": artifact }).to_string();
-        let (id, owner, payload) = (&id, &owner, &payload);
-        let job: Result<jobs::Job, StoreError> = self
-            .store
-            .database()
-            .write(|tx| async move {
-                sql::ask(&tx, tenant, artifact, now).await?;
-                jobs::enqueue(&tx, tenant, id, "delta_index", payload, now).await?;
-                jobs::lease(&tx, tenant, id, owner, now, INDEX_LEASE_SECONDS).await
-            })
-            .await;
-        let job = job?;
-        let built = tokio::task::spawn_blocking(move || Index::build(&bytes));
-        let outcome = match built.await.map_err(|_| DeltasError::Stopped)? {
-            Ok(index) => self.enter(tenant, index, now).await,
-            Err(source) => {
+        let permit = self.lifting.permit().await?;
+        let (deltas, tenant, artifact) = (self.clone(), tenant.clone(), *artifact);
+        let work = async move {
+            let _turn = turn;
+            deltas.lift(&tenant, &artifact, now, asker, permit).await
+        };
+        tokio::spawn(work).await.map_err(|_| DeltasError::Stopped)?
+    }
+
+    async fn lift(
+        &self,
+        tenant: &TenantId,
+        artifact: &Sha256,
+        now: Timestamp,
+        asker: Asker,
+        permit: OwnedSemaphorePermit,
+    ) -> DeltasResult<Option<IndexSummary>> {
+        let bytes = match self.store.blobs().get_content(tenant, artifact).await {
+            Err(error @ StoreError::Missing { .. }) => {
+                self.forget(tenant, artifact).await?;
+                return Err(error.into());
+            }
+            read => read?,
+        };
+        let owner = format!("process-{}", std::process::id());
+        let Some(job) = self.lease(tenant, artifact, &owner, now, asker).await? else { return Ok(None) };
+        let built = tokio::task::spawn_blocking(move || (Index::build(&bytes), permit));
+        let outcome = match built.await {
+            Err(_) => Err(DeltasError::Stopped),
+            Ok((Ok(index), _permit)) => self.enter(tenant, index, now).await.map(Some),
+            Ok((Err(source), _permit)) => {
                 self.forget(tenant, artifact).await?;
                 Err(DeltasError::Refused { artifact: *artifact, source })
             }
         };
-        self.finish(&job, owner, outcome).await
+        self.finish(&job, &owner, outcome).await
+    }
+
+    async fn lease(
+        &self,
+        tenant: &TenantId,
+        artifact: &Sha256,
+        owner: &str,
+        now: Timestamp,
+        asker: Asker,
+    ) -> DeltasResult<Option<jobs::Job>> {
+        let (id, payload) =
+            (&sql::index_job(artifact), &serde_json::json!({ "artifact": artifact }).to_string());
+        let job: Result<Option<jobs::Job>, StoreError> = self
+            .store
+            .database()
+            .write(|tx| async move {
+                if asker == Asker::Nobody && sql::is_left(&tx, tenant, artifact, now).await? {
+                    return Ok(None);
+                }
+                sql::ask(&tx, tenant, artifact, now).await?;
+                jobs::enqueue(&tx, tenant, id, "delta_index", payload, now).await?;
+                jobs::lease(&tx, tenant, id, owner, now, INDEX_LEASE_SECONDS).await.map(Some)
+            })
+            .await;
+        Ok(job?)
     }
 
     async fn forget(&self, tenant: &TenantId, artifact: &Sha256) -> DeltasResult<()> {
@@ -175,7 +225,7 @@ impl Deltas {
                 manifest.segments.push(segment.clone());
             }
             let manifest = &manifest.put(blobs, tenant).await?;
-            let moved: Result<bool, StoreError> = self
+            let moved: DeltasResult<bool> = self
                 .store
                 .database()
                 .write(|tx| async move {
@@ -184,8 +234,9 @@ impl Deltas {
                     }
                     let moved =
                         Generation::advance_from(&tx, tenant, &pointer(), expected, manifest, now).await?;
-                    if moved {
-                        sql::answer(&tx, tenant, artifact, row, Timestamp::now()).await?;
+                    if moved && !sql::answer(&tx, tenant, artifact, row, Timestamp::now()).await? {
+                        // Another node forgot the row: the pointer stays where it was.
+                        return Err(DeltasError::Contended { attempts: 1 });
                     }
                     Ok(moved)
                 })

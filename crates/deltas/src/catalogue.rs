@@ -61,6 +61,10 @@ fn cursor(place: &FoundIn) -> String {
     format!("{}-{:x}", place.artifact.hex(), place.address.0)
 }
 
+fn seconds(since: Option<Timestamp>, now: Timestamp) -> f64 {
+    since.map_or(0, |since| now.micros().saturating_sub(since.micros()).max(0)) as f64 / 1e6
+}
+
 fn read_cursor(text: &str) -> DeltasResult<Occurrence> {
     let refuse = || DeltasError::Cursor { text: text.chars().take(100).collect() };
     let (artifact, address) = text.split_once('-').ok_or_else(refuse)?;
@@ -87,7 +91,11 @@ impl Deltas {
         let tenant = principal.tenant();
         let (key, limit) = (FunctionKey::of(function), limit.clamp(1, MAX_FOUND));
         let after = after.map(read_cursor).transpose()?;
-        self.look_for_old(tenant).await?;
+        if !self.shelf().has_looked_for_old(tenant) {
+            self.look_for_old(tenant).await?;
+        }
+        // Before the manifest is read: what is entered in between is found, or counts as waiting.
+        let index_age_seconds = self.index_age(tenant, now).await?;
         let (mut occurrences, mut found, mut tier) = (0, Vec::new(), Tier::Hot);
         let manifest = self.manifest(tenant).await?.map(|(_, manifest)| manifest);
         for file in manifest.iter().flat_map(|m| &m.segments).filter_map(|segment| segment.shard(&key)) {
@@ -98,6 +106,7 @@ impl Deltas {
             found.extend(places);
         }
         found.sort_unstable();
+        found.dedup();
         let more = found.len() > limit;
         found.truncate(limit);
         let place = |&Occurrence { artifact, address }: &Occurrence| FoundIn { artifact, address };
@@ -107,7 +116,7 @@ impl Deltas {
             occurrences,
             next: artifacts.last().filter(|_| more).map(cursor),
             artifacts,
-            index_age_seconds: self.index_age(tenant, now).await?,
+            index_age_seconds,
             tier,
         })
     }
@@ -145,8 +154,14 @@ impl Deltas {
     /// For how long the oldest artifact waits that is not in the catalogue.
     pub(crate) async fn index_age(&self, tenant: &TenantId, now: Timestamp) -> DeltasResult<f64> {
         let since = sql::waiting_since(self.store.database(), tenant).await?;
-        let micros = since.map_or(0, |since| now.micros().saturating_sub(since.micros()).max(0));
-        Ok(micros as f64 / 1e6)
+        self.shelf().waits(tenant, since);
+        Ok(seconds(since, now))
+    }
+
+    /// For how many seconds the oldest artifact waits of the tenants that this process works for, as
+    /// their last answers and maintenance saw it; 0 where none waits. What is given up counts.
+    pub fn oldest_waiting(&self, now: Timestamp) -> f64 {
+        seconds(self.shelf().waits_since(), now)
     }
 
     pub(crate) fn shelf(&self) -> std::sync::MutexGuard<'_, crate::shelf::Shelf> {

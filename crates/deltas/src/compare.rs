@@ -6,6 +6,7 @@ use assay_delta::{ChangeGraph, Delta, Explanation, Index};
 use assay_evidence::{Sha256, TenantId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{Deltas, DeltasError, DeltasResult, sql};
 
@@ -27,8 +28,7 @@ impl Deltas {
     /// # Errors
     /// [`DeltasError`]: not permitted, not indexed, or the store failed.
     pub async fn compare(&self, principal: &Principal, a: &Sha256, b: &Sha256) -> DeltasResult<Comparison> {
-        let (index_a, index_b) = self.indexes(principal, a, b).await?;
-        let delta = blocking(move || assay_delta::diff(&index_a, &index_b)).await?;
+        let delta = self.indexes(principal, a, b, assay_delta::diff).await?;
         Ok(Comparison { a: *a, b: *b, delta })
     }
 
@@ -37,8 +37,7 @@ impl Deltas {
     /// # Errors
     /// As [`Deltas::compare`].
     pub async fn graph(&self, principal: &Principal, a: &Sha256, b: &Sha256) -> DeltasResult<ChangeGraph> {
-        let (index_a, index_b) = self.indexes(principal, a, b).await?;
-        blocking(move || assay_delta::change_graph(&index_a, &index_b)).await
+        self.indexes(principal, a, b, assay_delta::change_graph).await
     }
 
     /// A function of both side by side, and what differs in words.
@@ -55,9 +54,10 @@ impl Deltas {
         let (tenant, blobs) = (principal.tenant(), self.store.blobs());
         self.row(tenant, a).await?;
         self.row(tenant, b).await?;
+        let permit = self.lifting.permit().await?;
         let (bytes_a, bytes_b) = (blobs.get_content(tenant, a).await?, blobs.get_content(tenant, b).await?);
         let explained =
-            blocking(move || assay_delta::explain(&bytes_a, &bytes_b, address_a, address_b)).await?;
+            blocking(permit, move || assay_delta::explain(&bytes_a, &bytes_b, address_a, address_b)).await?;
         let explanation = explained.map_err(DeltasError::Index)?;
         let has = |side: fn(&assay_delta::Row) -> bool| explanation.rows.iter().any(side);
         match has(|row| row.a.is_some()) && has(|row| row.b.is_some()) {
@@ -66,24 +66,38 @@ impl Deltas {
         }
     }
 
-    async fn indexes(&self, principal: &Principal, a: &Sha256, b: &Sha256) -> DeltasResult<(Index, Index)> {
+    /// What `work` makes of the indexes of both.
+    async fn indexes<T: Send + 'static>(
+        &self,
+        principal: &Principal,
+        a: &Sha256,
+        b: &Sha256,
+        work: impl FnOnce(&Index, &Index) -> T + Send + 'static,
+    ) -> DeltasResult<T> {
         principal.require(Permission::ReadEvidence)?;
-        let tenant = principal.tenant();
-        Ok((self.stored(tenant, a).await?, self.stored(tenant, b).await?))
+        let (tenant, blobs) = (principal.tenant(), self.store.blobs());
+        let (row_a, row_b) = (self.row(tenant, a).await?, self.row(tenant, b).await?);
+        let permit = self.lifting.permit().await?;
+        let bytes_a = blobs.get_content(tenant, &row_a.index).await?;
+        let bytes_b = blobs.get_content(tenant, &row_b.index).await?;
+        let both = move || Ok(work(&Index::from_bytes(&bytes_a)?, &Index::from_bytes(&bytes_b)?));
+        blocking(permit, both).await?.map_err(DeltasError::Index)
     }
 
     async fn row(&self, tenant: &TenantId, artifact: &Sha256) -> DeltasResult<sql::ArtifactRow> {
         let row = sql::indexed(self.store.database(), tenant, artifact).await?;
         row.ok_or(DeltasError::NotIndexed { artifact: *artifact })
     }
-
-    async fn stored(&self, tenant: &TenantId, artifact: &Sha256) -> DeltasResult<Index> {
-        let row = self.row(tenant, artifact).await?;
-        let bytes = self.store.blobs().get_content(tenant, &row.index).await?;
-        blocking(move || Index::from_bytes(&bytes)).await?.map_err(DeltasError::Index)
-    }
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> DeltasResult<T> {
-    tokio::task::spawn_blocking(work).await.map_err(|_| DeltasError::Stopped)
+/// Runs what takes a processor; the permit goes back when it ends, whoever still waits for it.
+async fn blocking<T: Send + 'static>(
+    permit: OwnedSemaphorePermit,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> DeltasResult<T> {
+    let held = move || {
+        let _permit = permit;
+        work()
+    };
+    tokio::task::spawn_blocking(held).await.map_err(|_| DeltasError::Stopped)
 }

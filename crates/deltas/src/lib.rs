@@ -15,6 +15,7 @@ mod artifacts;
 mod catalogue;
 mod compare;
 mod error;
+mod lifting;
 mod maintain;
 mod manifest;
 mod shelf;
@@ -31,6 +32,7 @@ use std::sync::{Arc, Mutex};
 
 use assay_store::Store;
 
+use lifting::Lifting;
 use shelf::Shelf;
 
 /// The services of this room.
@@ -38,11 +40,12 @@ use shelf::Shelf;
 pub struct Deltas {
     store: Store,
     shelf: Arc<Mutex<Shelf>>,
+    lifting: Arc<Lifting>,
 }
 
 impl Deltas {
     /// Over an opened store.
     pub fn new(store: Store) -> Self {
-        Self { store, shelf: Arc::default() }
+        Self { store, shelf: Arc::default(), lifting: Arc::default() }
     }
 }

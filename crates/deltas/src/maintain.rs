@@ -2,10 +2,10 @@
 
 use assay_delta::NORMALISER_VERSION;
 use assay_delta::catalogue::merge;
-use assay_evidence::{Sha256, TenantId, Timestamp};
+use assay_evidence::{TenantId, Timestamp};
 use assay_store::{Generation, StoreError, jobs};
 
-use crate::artifacts::{INDEX_LEASE_SECONDS, MAX_ATTEMPTS, index_job};
+use crate::artifacts::{Asker, MAX_ATTEMPTS};
 use crate::manifest::{Manifest, Segment, pointer};
 use crate::{Deltas, DeltasError, DeltasResult, sql};
 
@@ -31,14 +31,13 @@ pub enum MergeStep {
 }
 
 impl Deltas {
-    /// Lets wait what only an older version of the normaliser has indexed; asked once in each process.
+    /// Lets wait what only an older version of the normaliser has indexed. Asked again by all maintenance:
+    /// a node of that version may still be at work.
     pub(crate) async fn look_for_old(&self, tenant: &TenantId) -> DeltasResult<()> {
-        if !self.shelf().looks_for_old(tenant) {
-            return Ok(());
-        }
         let asked: Result<u64, StoreError> =
             self.store.database().write(|tx| async move { sql::ask_again(&tx, tenant).await }).await;
         let artifacts = asked?;
+        self.shelf().looked_for_old(tenant);
         if artifacts > 0 {
             tracing::info!(%tenant, artifacts, "artifacts of an older normaliser wait to be indexed again");
         }
@@ -47,32 +46,20 @@ impl Deltas {
 
     /// Indexes what waits and merges what piled up. Any node may do it at any time, also two at once.
     ///
+    /// What failed [`jobs::MAX_ATTEMPTS`] times is not tried again until somebody asks for it by name; it
+    /// goes on waiting, so that the age of every answer tells of it.
+    ///
     /// # Errors
     /// [`DeltasError`] of the store; an artifact that cannot be indexed is logged and passed over.
     pub async fn maintain(&self, tenant: &TenantId, now: Timestamp) -> DeltasResult<()> {
         self.look_for_old(tenant).await?;
-        for (artifact, since) in sql::waiting(self.store.database(), tenant).await? {
-            if self.is_at_work(tenant, &artifact, since, now).await? {
-                continue;
-            }
-            if let Err(error) = self.index_for(tenant, &artifact, now).await {
+        for artifact in sql::waiting(self.store.database(), tenant, now).await? {
+            if let Err(error) = self.index_for(tenant, &artifact, now, Asker::Nobody).await {
                 tracing::warn!(%tenant, %artifact, %error, "an artifact that waits cannot be indexed");
             }
         }
+        self.index_age(tenant, now).await?;
         self.merge(tenant, now, &|_| {}).await.map(drop)
-    }
-
-    /// Whether somebody took the artifact so lately that the work is likely still going on.
-    async fn is_at_work(
-        &self,
-        tenant: &TenantId,
-        artifact: &Sha256,
-        since: Timestamp,
-        now: Timestamp,
-    ) -> DeltasResult<bool> {
-        let state = jobs::state(self.store.database(), tenant, &index_job(artifact)).await?;
-        let taken = state.is_some_and(|job| job.state == "leased");
-        Ok(taken && now < since.plus_seconds(INDEX_LEASE_SECONDS))
     }
 
     /// Merges small segments where there are too many, as a job; says whether there were.

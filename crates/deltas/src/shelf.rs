@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use assay_delta::catalogue::{Shard, Source};
-use assay_evidence::{Sha256, TenantId};
+use assay_evidence::{Sha256, TenantId, Timestamp};
 
 use crate::DeltasResult;
 use crate::manifest::Manifest;
@@ -60,6 +60,7 @@ struct Tenant {
     manifest: Option<(Sha256, Arc<Manifest>)>,
     open: HashMap<Sha256, (Arc<OpenShard>, Instant)>,
     looked_for_old: bool,
+    waits_since: Option<Timestamp>,
     used: Option<Instant>,
 }
 
@@ -105,8 +106,23 @@ impl Shelf {
         known.open.insert(digest, (Arc::clone(shard), Instant::now()));
     }
 
-    /// True the first time for each tenant: whether there is work of an older version left is asked once.
-    pub fn looks_for_old(&mut self, tenant: &TenantId) -> bool {
-        !std::mem::replace(&mut self.tenant(tenant).looked_for_old, true)
+    /// Whether this process asked what only an older version has indexed.
+    pub fn has_looked_for_old(&mut self, tenant: &TenantId) -> bool {
+        self.tenant(tenant).looked_for_old
+    }
+
+    /// Notes that it asked, and that the answer is stored.
+    pub fn looked_for_old(&mut self, tenant: &TenantId) {
+        self.tenant(tenant).looked_for_old = true;
+    }
+
+    /// Notes since when the tenant's oldest artifact waits.
+    pub fn waits(&mut self, tenant: &TenantId, since: Option<Timestamp>) {
+        self.tenant(tenant).waits_since = since;
+    }
+
+    /// Since when the oldest artifact of all tenants here waits.
+    pub fn waits_since(&self) -> Option<Timestamp> {
+        self.0.values().filter_map(|tenant| tenant.waits_since).min()
     }
 }

@@ -16,6 +16,16 @@ pub const MIGRATIONS: &[Migration] = &[Migration {
     ],
 }];
 
+/// What the names of all jobs that index artifacts begin with.
+fn index_jobs() -> String {
+    format!("delta-index/v{NORMALISER_VERSION}/")
+}
+
+/// The name of the job that indexes an artifact.
+pub(crate) fn index_job(artifact: &Sha256) -> String {
+    format!("{}{artifact}", index_jobs())
+}
+
 /// An indexed artifact.
 pub(crate) struct ArtifactRow {
     pub index: Sha256,
@@ -53,18 +63,18 @@ pub(crate) async fn ask(tx: &Tx, tenant: &TenantId, artifact: &Sha256, now: Time
     tx.execute(query(sql).bind(tenant).bind(artifact).bind(NORMALISER_VERSION).bind(now)).await.map(drop)
 }
 
-/// Notes that it was.
+/// Notes that it was; false where nothing waited for it.
 pub(crate) async fn answer(
     tx: &Tx,
     tenant: &TenantId,
     artifact: &Sha256,
     row: &ArtifactRow,
     now: Timestamp,
-) -> StoreResult<()> {
+) -> StoreResult<bool> {
     let sql = "UPDATE delta_artifacts SET index_blob = $1, summary = $2, indexed_at = $3 \
                WHERE tenant = $4 AND artifact = $5 AND normaliser = $6";
     let bound = query(sql).bind(row.index).bind(&row.summary).bind(now);
-    tx.execute(bound.bind(tenant).bind(artifact).bind(NORMALISER_VERSION)).await.map(drop)
+    Ok(tx.execute(bound.bind(tenant).bind(artifact).bind(NORMALISER_VERSION)).await? == 1)
 }
 
 /// Forgets that an artifact waits: it can never be indexed.
@@ -82,13 +92,32 @@ pub(crate) async fn waiting_since(database: &Database, tenant: &TenantId) -> Sto
     row.map(|row| Ok(Timestamp::from_micros(row.int("asked_at")?))).transpose()
 }
 
-/// The artifacts that wait and since when, the oldest first.
-pub(crate) async fn waiting(database: &Database, tenant: &TenantId) -> StoreResult<Vec<(Sha256, Timestamp)>> {
-    let sql = "SELECT artifact, asked_at FROM delta_artifacts WHERE tenant = $1 AND normaliser = $2 AND indexed_at = 0 \
-               ORDER BY asked_at, artifact LIMIT 1024";
-    let rows = database.all(query(sql).bind(tenant).bind(NORMALISER_VERSION)).await?;
-    let read = |row: &Row| Ok((row.parse("artifact")?, Timestamp::from_micros(row.int("asked_at")?)));
-    rows.iter().map(read).collect()
+/// The artifacts that wait and that nobody is at, the oldest first, without those that are given up.
+pub(crate) async fn waiting(
+    database: &Database,
+    tenant: &TenantId,
+    now: Timestamp,
+) -> StoreResult<Vec<Sha256>> {
+    let sql = "SELECT artifact FROM delta_artifacts AS asked \
+               WHERE asked.tenant = $1 AND asked.normaliser = $2 AND asked.indexed_at = 0 AND NOT EXISTS \
+               (SELECT 1 FROM jobs WHERE jobs.tenant = asked.tenant AND jobs.id = $3 || asked.artifact \
+               AND (jobs.state = 'failed' OR (jobs.state = 'leased' \
+               AND (jobs.attempts >= jobs.max_attempts OR jobs.lease_until >= $4)))) \
+               ORDER BY asked.asked_at, asked.artifact LIMIT 1024";
+    let bound = query(sql).bind(tenant).bind(NORMALISER_VERSION).bind(index_jobs());
+    database.all(bound.bind(now)).await?.iter().map(|row: &Row| row.parse("artifact")).collect()
+}
+
+/// The same of one artifact: whether another one is at it, or it is given up.
+pub(crate) async fn is_left(
+    tx: &Tx,
+    tenant: &TenantId,
+    artifact: &Sha256,
+    now: Timestamp,
+) -> StoreResult<bool> {
+    let sql = "SELECT 1 AS one FROM jobs WHERE tenant = $1 AND id = $2 AND (state = 'failed' \
+               OR (state = 'leased' AND (attempts >= max_attempts OR lease_until >= $3)))";
+    Ok(tx.first(query(sql).bind(tenant).bind(index_job(artifact)).bind(now)).await?.is_some())
 }
 
 /// Lets wait what only an older version of the normaliser has indexed; it waits since it was asked for.

@@ -76,7 +76,7 @@ impl Metrics {
         let log_size = Gauge::default();
         registry.register("log_size", "Leaves under the newest head that this process saw", log_size.clone());
         let index_age = Gauge::<f64, AtomicU64>::default();
-        let help = "Age of the delta index in the newest answer: what was asked for before is in it";
+        let help = "Age of the oldest artifact that waits for the delta index, of those this process knows";
         registry.register("delta_index_age_seconds", help, index_age.clone());
         let verify_ms = Histogram::new(exponential_buckets(0.5, 2.0, 20));
         registry.register("verify_time_ms", "Milliseconds to come by one verdict", verify_ms.clone());
@@ -143,6 +143,7 @@ impl Metrics {
         }
     }
 
+    /// For how long the oldest artifact waits, whoever's it is.
     pub fn index_age(&self, seconds: f64) {
         self.index_age.set(seconds);
     }

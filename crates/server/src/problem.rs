@@ -2,6 +2,7 @@
 
 use assay_access::{AccessError, Denied};
 use assay_control::ControlError;
+use assay_delta::catalogue::CatalogueError;
 use assay_deltas::DeltasError;
 use assay_evidence::{DigestError, JsonError, chain};
 use assay_notary::NotaryError;
@@ -385,7 +386,9 @@ impl From<DeltasError> for Problem {
             DeltasError::NotIndexed { .. } => {
                 input(StatusCode::NOT_FOUND, "not_indexed", "index it with POST /api/v1/deltas/indexes")
             }
-            DeltasError::Refused { .. } => input(StatusCode::BAD_REQUEST, "artifact_refused", ""),
+            DeltasError::Refused { .. } | DeltasError::Catalogue(CatalogueError::TooMany { .. }) => {
+                input(StatusCode::BAD_REQUEST, "artifact_refused", "")
+            }
             DeltasError::UnknownFunction => {
                 let hint = "the delta names the addresses of its functions on both sides";
                 input(StatusCode::NOT_FOUND, "unknown_function", hint)
@@ -393,8 +396,9 @@ impl From<DeltasError> for Problem {
             DeltasError::Cursor { .. } => {
                 input(StatusCode::BAD_REQUEST, "cursor_refused", "pass the `next` of the page before")
             }
-            DeltasError::Catalogue(assay_delta::catalogue::CatalogueError::Read(_))
-            | DeltasError::Contended { .. } => environment("store_failed", "check the disk, and try again"),
+            DeltasError::Catalogue(CatalogueError::Read(_)) | DeltasError::Contended { .. } => {
+                environment("store_failed", "check the disk, and try again")
+            }
             DeltasError::Stopped => environment("stopped", "try again"),
             DeltasError::Index(_) | DeltasError::Catalogue(_) | DeltasError::Manifest { .. } => {
                 let hint = "compare the blob store with a backup; nothing was overwritten";

@@ -9,6 +9,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::names::stable_name;
+use super::queues::pair_equal;
 use super::similarity::Similarity;
 use crate::index::Index;
 use crate::lift::{NumberMap, Target};
@@ -77,13 +78,10 @@ fn by_name(a: &Index, b: &Index, matching: &mut Matching) {
         groups.entry(stable_name(function.name())).or_default().1.push(number);
     }
     for (in_a, in_b) in groups.into_values() {
-        let meaning_b = |&&number: &&u32| b.function(number as usize).meaning();
-        for &number in &in_a {
-            let meaning = a.function(number as usize).meaning();
-            let free = in_b.iter().filter(|&&other| matching.to_a[other as usize].is_none());
-            if let Some(&other) = free.into_iter().find(|other| meaning_b(other) == meaning) {
-                matching.add(number, other);
-            }
+        let meaning_a = |number: u32| *a.function(number as usize).meaning().as_bytes();
+        let meaning_b = |number: u32| *b.function(number as usize).meaning().as_bytes();
+        for (number, other) in pair_equal(&in_a, &in_b, meaning_a, meaning_b) {
+            matching.add(number, other);
         }
         let rest_a: Vec<u32> = in_a.into_iter().filter(|&n| matching.to_b[n as usize].is_none()).collect();
         let rest_b: Vec<u32> = in_b.into_iter().filter(|&n| matching.to_a[n as usize].is_none()).collect();

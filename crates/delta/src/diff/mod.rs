@@ -11,6 +11,7 @@ mod matching;
 mod names;
 mod objects;
 mod probability;
+mod queues;
 mod similarity;
 mod weights;
 

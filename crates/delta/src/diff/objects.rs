@@ -1,8 +1,10 @@
 //! Which named object of B is which of A: by name, equal contents first, then in order.
 
 use std::collections::BTreeMap;
+use std::hash::Hash;
 
 use super::names::stable_name;
+use super::queues::pair_equal;
 use crate::index::Index;
 
 /// Objects of A and B that are one.
@@ -23,24 +25,28 @@ impl Objects {
             groups.entry(without_number(stable_name(object.name()))).or_default().1.push(number);
         }
         for (in_a, in_b) in groups.into_values() {
-            objects.pair(&in_a, &in_b, |x, y| a.object(x).meaning() == b.object(y).meaning());
-            objects.pair(&in_a, &in_b, |x, y| a.object(x).size() == b.object(y).size());
-            objects.pair(&in_a, &in_b, |_, _| true);
+            let (object_a, object_b) = (|x: u32| a.object(x as usize), |y: u32| b.object(y as usize));
+            objects.pair(&in_a, &in_b, |x| *object_a(x).meaning(), |y| *object_b(y).meaning());
+            objects.pair(&in_a, &in_b, |x| object_a(x).size(), |y| object_b(y).size());
+            objects.pair(&in_a, &in_b, |_| (), |_| ());
         }
         objects
     }
 
-    fn pair(&mut self, in_a: &[u32], in_b: &[u32], alike: impl Fn(usize, usize) -> bool) {
-        for &x in in_a {
-            if self.to_b[x as usize].is_some() {
-                continue;
-            }
-            let free =
-                in_b.iter().find(|&&y| self.to_a[y as usize].is_none() && alike(x as usize, y as usize));
-            if let Some(&y) = free {
-                self.to_b[x as usize] = Some(y);
-                self.to_a[y as usize] = Some(x);
-            }
+    fn pair<K: Eq + Hash>(
+        &mut self,
+        in_a: &[u32],
+        in_b: &[u32],
+        key_a: impl Fn(u32) -> K,
+        key_b: impl Fn(u32) -> K,
+    ) {
+        let free = |numbers: &[u32], partners: &[Option<u32>]| -> Vec<u32> {
+            numbers.iter().copied().filter(|&number| partners[number as usize].is_none()).collect()
+        };
+        let (free_a, free_b) = (free(in_a, &self.to_b), free(in_b, &self.to_a));
+        for (x, y) in pair_equal(&free_a, &free_b, key_a, key_b) {
+            self.to_b[x as usize] = Some(y);
+            self.to_a[y as usize] = Some(x);
         }
     }
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, missing_docs, reason = "tests")]
 
 mod crash;
+mod given_up;
 mod suite;
 
 use assay_deltas::Deltas;

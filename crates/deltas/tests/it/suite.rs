@@ -7,7 +7,7 @@ use assay_store::{Locations, Store, StoreError, query};
 
 use crate::{meaning, module, now, open, tenant};
 
-pub const SCENARIOS: u32 = 5;
+pub const SCENARIOS: u32 = 6;
 
 pub async fn scenario(number: u32, locations: &Locations) {
     match number {
@@ -15,6 +15,7 @@ pub async fn scenario(number: u32, locations: &Locations) {
         1 => a_stranger_sees_nothing(locations).await,
         2 => two_nodes_lose_nothing(locations).await,
         3 => an_older_version_waits_and_is_indexed_again(locations).await,
+        4 => what_vanished_is_forgotten(locations).await,
         _ => what_cannot_be_indexed_is_refused(locations).await,
     }
 }
@@ -102,7 +103,11 @@ async fn two_nodes_lose_nothing(locations: &Locations) {
     for deltas in [&first, &second] {
         let mut seen = Vec::new();
         for number in 0..24 {
-            seen.extend(artifacts(deltas, &owner, &meaning(9000 + number * 10 + 15)).await);
+            let function = meaning(9000 + number * 10 + 15);
+            let found = deltas.find(&owner, &function, None, 1000, now()).await.unwrap();
+            // Twenty functions from every tenth on: the sixteenth is the sixth of the next, if there is one.
+            assert_eq!(found.occurrences, if number < 23 { 2 } else { 1 }, "entered once: {number}");
+            seen.extend(found.artifacts.iter().map(|place| place.artifact));
         }
         seen.sort_unstable();
         seen.dedup();
@@ -115,17 +120,8 @@ async fn an_older_version_waits_and_is_indexed_again(locations: &Locations) {
     let owner = Principal::owner(tenant("one"));
     let artifact = add(&store, &deltas, &owner, module(70, 5)).await;
     // As an older program would have left it: its rows and its pointer are of another version.
-    for statement in [
-        "UPDATE delta_artifacts SET normaliser = 1",
-        "UPDATE index_generations SET name = 'delta-functions-v1'",
-    ] {
-        store
-            .database()
-            .write(|tx| async move { tx.execute(query(statement)).await.map(drop) })
-            .await
-            .map_err(|error: StoreError| error)
-            .unwrap();
-    }
+    execute(&store, "UPDATE delta_artifacts SET normaliser = 1").await;
+    execute(&store, "UPDATE index_generations SET name = 'delta-functions-v1'").await;
     let (_, newer) = open(locations).await;
     let later = now().plus_seconds(90);
     let found = newer.find(&owner, &meaning(71), None, 10, later).await.unwrap();
@@ -138,6 +134,43 @@ async fn an_older_version_waits_and_is_indexed_again(locations: &Locations) {
     let found = newer.find(&owner, &meaning(71), None, 10, later).await.unwrap();
     assert_eq!((found.occurrences, found.index_age_seconds), (1, 0.0));
     assert_eq!(found.artifacts[0].artifact, artifact);
+    // As if a node of the older version indexed it only now: maintenance notices although it asked before.
+    execute(&store, "DELETE FROM delta_artifacts WHERE normaliser > 1").await;
+    execute(&store, "DELETE FROM index_generations WHERE name <> 'delta-functions-v1'").await;
+    assert_eq!(artifacts(&newer, &owner, &meaning(71)).await, []);
+    newer.maintain(owner.tenant(), later).await.unwrap();
+    assert_eq!(artifacts(&newer, &owner, &meaning(71)).await, [artifact]);
+}
+
+pub async fn execute(store: &Store, statement: &'static str) {
+    let done: Result<(), StoreError> =
+        store.database().write(|tx| async move { tx.execute(query(statement)).await.map(drop) }).await;
+    done.unwrap();
+}
+
+async fn what_vanished_is_forgotten(locations: &Locations) {
+    let (store, deltas) = open(locations).await;
+    let owner = Principal::owner(tenant("one"));
+    let there = add(&store, &deltas, &owner, module(600, 5)).await;
+    // Waits although its bytes are nowhere, as after a clean-up of the object store.
+    let gone = assay_delta::Index::build(&module(600, 6)).unwrap().about().artifact;
+    let left: Result<(), StoreError> = store
+        .database()
+        .write(|tx| async move {
+            let sql = "INSERT INTO delta_artifacts (tenant, artifact, normaliser, index_blob, summary, asked_at, \
+                       indexed_at) SELECT tenant, $1, normaliser, '', '', asked_at, 0 FROM delta_artifacts";
+            tx.execute(query(sql).bind(gone)).await.map(drop)
+        })
+        .await;
+    left.unwrap();
+    let later = now().plus_seconds(70);
+    let found = deltas.find(&owner, &meaning(600), None, 10, later).await.unwrap();
+    assert_eq!((found.occurrences, found.index_age_seconds), (1, 70.0));
+    assert_eq!(deltas.oldest_waiting(later), 70.0);
+    deltas.maintain(owner.tenant(), later).await.unwrap();
+    let found = deltas.find(&owner, &meaning(600), None, 10, later).await.unwrap();
+    assert_eq!((found.artifacts[0].artifact, found.index_age_seconds), (there, 0.0));
+    assert_eq!(deltas.oldest_waiting(later), 0.0);
 }
 
 async fn what_cannot_be_indexed_is_refused(locations: &Locations) {

@@ -206,9 +206,12 @@ async fn find(
     Path(function): Path<String>,
     Asked(page): Asked<Page>,
 ) -> Result<impl IntoResponse, Problem> {
+    if !(1..=MAX_FOUND).contains(&page.limit) {
+        let detail = format!("`limit` is {}, not 1 to {MAX_FOUND}", page.limit);
+        return Err(Problem::bad_request("query_refused", &detail, "take the pages one by one"));
+    }
     let (function, after) = (function.parse()?, page.after.as_deref());
     let found = app.deltas.find(&principal, &function, after, page.limit, Timestamp::now()).await?;
-    app.metrics.index_age(found.index_age_seconds);
     if found.index_age_seconds > 0.0 {
         app.background.maintain(&app.deltas, principal.tenant());
     }

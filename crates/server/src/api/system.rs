@@ -1,5 +1,6 @@
 //! Health, metrics and the API's own description.
 
+use assay_evidence::Timestamp;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
@@ -51,5 +52,6 @@ async fn health(State(app): State<App>) -> Result<impl IntoResponse, Problem> {
 }
 
 async fn metrics(State(app): State<App>) -> impl IntoResponse {
+    app.metrics.index_age(app.deltas.oldest_waiting(Timestamp::now()));
     ([(CONTENT_TYPE, METRICS)], app.metrics.render())
 }

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::graph::{Picture, picture};
 use super::page;
-use super::view::{Digest, Shell};
+use super::view::{Digest, Shell, shown};
 use crate::api::Asked;
 use crate::api::deltas::FunctionPair;
 use crate::app::App;
@@ -20,6 +20,8 @@ use crate::problem::Problem;
 
 /// Entries of one list that are shown.
 const MAX_SHOWN: usize = 100;
+/// Rows of a listing that are shown.
+const MAX_ROWS: usize = 1000;
 /// Equal rows shown before and after a difference.
 const CONTEXT: usize = 3;
 
@@ -64,6 +66,7 @@ impl SideView {
             || "unknown toolchain".to_owned(),
             |toolchain| format!("{} {}", toolchain.name, toolchain.version).trim().to_owned(),
         );
+        let toolchain = shown(&toolchain);
         let facts = format!("{} functions · {architecture} · {toolchain}", summary.functions);
         Self { artifact: Digest::of(&summary.artifact), facts }
     }
@@ -87,12 +90,12 @@ struct EntryView {
 fn list(title: &'static str, what: &'static str, entries: &[FunctionEntry], query: Option<&str>) -> ListView {
     let text = |address: Option<Address>| address.map_or_else(|| "–".to_owned(), |at| at.to_string());
     let row = |entry: &FunctionEntry| EntryView {
-        name: entry.name.clone(),
+        name: shown(&entry.name),
         place: match entry.address_a == entry.address_b {
             true => text(entry.address_a),
             false => format!("{} → {}", text(entry.address_a), text(entry.address_b)),
         },
-        why: entry.why.clone(),
+        why: shown(&entry.why),
         link: query
             .zip(entry.address_a)
             .zip(entry.address_b)
@@ -162,11 +165,14 @@ struct FunctionPage {
     query: String,
     back: String,
     words: Vec<String>,
+    more_words: usize,
     /// What is said where there are no words.
     plain: &'static str,
     rows: Vec<RowView>,
+    more_rows: usize,
 }
 
+#[derive(Debug, PartialEq)]
 struct RowView {
     address_a: String,
     a: String,
@@ -184,6 +190,7 @@ pub(super) async fn function(
 ) -> Result<Response, Problem> {
     let ((a, address_a), (b, address_b)) = pair.read()?;
     let explanation = app.deltas.explain(&principal, (&a, address_a), (&b, address_b)).await?;
+    let (rows, more_rows) = near_differences(&explanation.rows);
     page(&FunctionPage {
         shell: Shell::new("Changed function", "deltas", &principal),
         query: format!("a={a}&b={b}&address_a={address_a}&address_b={address_b}"),
@@ -192,22 +199,25 @@ pub(super) async fn function(
             true => "The instructions are the same; what they refer to differs.",
             false => "What it calls, names and compares is the same; its instructions differ.",
         },
-        words: explanation.words,
-        rows: near_differences(&explanation.rows),
+        words: explanation.words.iter().take(MAX_SHOWN).map(|words| shown(words)).collect(),
+        more_words: explanation.words.len().saturating_sub(MAX_SHOWN),
+        rows,
+        more_rows,
     })
 }
 
-/// The differing rows with some equal ones around them.
-fn near_differences(rows: &[Row]) -> Vec<RowView> {
+/// The differing rows with some equal ones around them, and how many more there are.
+fn near_differences(rows: &[Row]) -> (Vec<RowView>, usize) {
     let near = |index: usize| {
         rows[index.saturating_sub(CONTEXT)..rows.len().min(index + CONTEXT + 1)].iter().any(|row| !row.same)
     };
-    let mut shown: Vec<RowView> = Vec::new();
+    let mut views: Vec<RowView> = Vec::new();
     let mut last = None;
-    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let text = |text: &Option<String>| text.as_deref().map(shown).unwrap_or_default();
     let place = |address: Option<Address>| address.map(|address| address.to_string()).unwrap_or_default();
-    for (index, row) in rows.iter().enumerate().filter(|&(index, _)| near(index)) {
-        shown.push(RowView {
+    let mut chosen = rows.iter().enumerate().filter(|&(index, _)| near(index));
+    for (index, row) in chosen.by_ref().take(MAX_ROWS) {
+        views.push(RowView {
             address_a: place(row.address_a),
             a: text(&row.a),
             address_b: place(row.address_b),
@@ -217,5 +227,35 @@ fn near_differences(rows: &[Row]) -> Vec<RowView> {
         });
         last = Some(index);
     }
-    shown
+    (views, chosen.count())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(same: impl Fn(usize) -> bool, count: usize) -> Vec<Row> {
+        let row = |index| {
+            let (a, b) = (Some(format!("a {index}")), Some(format!("b {index}")));
+            let address = Some(Address(index as u64));
+            Row { address_a: address, a, address_b: address, b, same: same(index) }
+        };
+        (0..count).map(row).collect()
+    }
+
+    #[test]
+    fn three_equal_rows_around_each_difference() {
+        let (views, more) = near_differences(&rows(|index| index != 10 && index != 30, 40));
+        let listed: Vec<&str> = views.iter().map(|view| view.a.as_str()).collect();
+        let expected: Vec<String> = (7..=13).chain(27..=33).map(|index| format!("a {index}")).collect();
+        assert_eq!((listed, more), (expected.iter().map(String::as_str).collect(), 0));
+        let gaps: Vec<usize> = (0..views.len()).filter(|&view| views[view].gap).collect();
+        assert_eq!(gaps, [0, 7]);
+    }
+
+    #[test]
+    fn a_long_listing_is_cut_and_says_so() {
+        let (views, more) = near_differences(&rows(|_| false, MAX_ROWS + 5));
+        assert_eq!((views.len(), more), (MAX_ROWS, 5));
+    }
 }

@@ -6,6 +6,8 @@
 
 use assay_delta::{ChangeGraph, GraphRole};
 
+use super::view::shown;
+
 /// The width of a box and the space between layers, in pixels of the picture.
 const BOX: usize = 250;
 const GAP: usize = 120;
@@ -155,7 +157,7 @@ fn box_view(graph: &ChangeGraph, node: usize, (x, y): (usize, usize), query: &st
         height: HEIGHT,
         role,
         name,
-        title: format!("{} at {}, {role}", node.name, node.address_b),
+        title: format!("{} at {}, {role}", shown(&node.name), node.address_b),
         link: link.map(|a| format!("/deltas/function?{query}&address_a={a}&address_b={}", node.address_b)),
     }
 }

@@ -174,6 +174,17 @@ pub(super) fn segment(text: &str) -> String {
         .collect()
 }
 
+/// Most characters of a name or sentence that comes from an artifact.
+const MAX_TEXT: usize = 200;
+
+/// What an artifact says, cut where it goes on too long: one name could otherwise fill a page.
+pub(super) fn shown(text: &str) -> String {
+    match text.char_indices().nth(MAX_TEXT) {
+        Some(_) => text.chars().take(MAX_TEXT - 1).chain(['…']).collect(),
+        None => text.to_owned(),
+    }
+}
+
 /// The last part of a predicate type, for people.
 pub(super) fn predicate_name(predicate_type: &str) -> String {
     predicate_type.rsplit('/').next().unwrap_or_default().to_owned()
@@ -189,6 +200,8 @@ mod tests {
         assert_eq!(milliseconds(1234.5), "1234 ms");
         assert_eq!(bytes(1023), "1023 B");
         assert_eq!(bytes(1536), "1.5 KiB");
+        assert_eq!(shown(&"é".repeat(200)), "é".repeat(200));
+        assert_eq!(shown(&"é".repeat(201)), format!("{}…", "é".repeat(199)));
         assert_eq!(segment("a+b c/é"), "a%2Bb%20c%2F%C3%A9");
         assert_eq!(Moment::of(Timestamp::from_micros(1_500_000)).people, "1970-01-01 00:00:01");
     }

@@ -1,8 +1,9 @@
 //! Indexes, deltas and the catalogue of functions over HTTP, and the pages about them.
 
 use assay_access::Scope;
-use assay_evidence::Sha256;
+use assay_evidence::{Sha256, Timestamp};
 use assay_server::Access;
+use assay_store::{Locations, Store, StoreError, query};
 use serde_json::json;
 
 use crate::lab::Lab;
@@ -62,7 +63,104 @@ async fn indexed_compared_and_found() {
     let mut expected = [json!(a), json!(b)];
     expected.sort_by_key(|digest| digest.as_str().unwrap().to_owned());
     assert_eq!(both, expected);
-    assert!(lab.get("/metrics").await.text().contains("assay_delta_index_age_seconds 0"));
+}
+
+/// The only figure of that name.
+async fn age(lab: &Lab) -> f64 {
+    let text = lab.get("/metrics").await.text();
+    let ages = text.lines().filter_map(|line| line.strip_prefix("assay_delta_index_age_seconds "));
+    let ages: Vec<f64> = ages.map(|age| age.parse().unwrap()).collect();
+    assert_eq!(ages.len(), 1, "{text}");
+    ages[0]
+}
+
+#[tokio::test]
+async fn the_age_is_of_what_waits_and_not_of_the_last_answer() {
+    let lab = Lab::new(Access::Tokens).await;
+    let (one, two) = (lab.token("one", Scope::Write).await, lab.token("two", Scope::Write).await);
+    let (one, two) = (format!("Bearer {one}"), format!("Bearer {two}"));
+    let find = |token: &str| {
+        let headers = [("authorization", token.to_owned())];
+        let path = format!("/api/v1/functions/{}/artifacts", meaning(1));
+        let lab = &lab;
+        async move {
+            let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
+            lab.send("GET", &path, &headers, Vec::new()).await.json()
+        }
+    };
+    assert_eq!(find(&one).await["index_age_seconds"], 0.0);
+    assert_eq!(age(&lab).await, 0.0);
+    // An artifact of the first tenant waits for an hour and was given up.
+    let asked_at = Timestamp::now().plus_seconds(-3600);
+    let locations = Locations { data: lab.data.path().to_owned(), database: None, blobs: None };
+    let store = Store::open(&locations, &[]).await.unwrap();
+    let (artifact, version) = (Sha256::of(b"given up"), assay_delta::NORMALISER_VERSION);
+    let waits: Result<(), StoreError> = store
+        .database()
+        .write(|tx| async move {
+            let sql = "INSERT INTO delta_artifacts (tenant, artifact, normaliser, index_blob, summary, \
+                       asked_at, indexed_at) VALUES ('one', $1, $2, '', '', $3, 0)";
+            tx.execute(query(sql).bind(artifact).bind(version).bind(asked_at)).await?;
+            let sql = "INSERT INTO jobs (tenant, id, kind, payload, state, attempts, max_attempts, owner, \
+                       lease_until, outcome, created_at, finished_at) \
+                       VALUES ('one', $1, 'delta_index', '{}', 'failed', 3, 3, '', 0, '', 0, 0)";
+            let id = format!("delta-index/v{version}/{artifact}");
+            tx.execute(query(sql).bind(id)).await.map(drop)
+        })
+        .await;
+    waits.unwrap();
+    let waited = find(&one).await["index_age_seconds"].as_f64().unwrap();
+    assert!((3600.0..3700.0).contains(&waited), "{waited}");
+    assert_eq!(find(&two).await["index_age_seconds"], 0.0, "the other tenant waits for nothing");
+    let shown = age(&lab).await;
+    assert!((waited..3700.0).contains(&shown), "the last answer was of the other tenant: {shown}");
+}
+
+/// Functions 0 and 1 return a number, function 2 calls one of them; all have the names.
+fn calling(value: u8, callee: u8, names: [&str; 3]) -> Vec<u8> {
+    let mut bytes = module(&[value, 50, 0]);
+    let at = bytes.len() - 3;
+    bytes[at..].copy_from_slice(&[0x10, callee, 0x0b]);
+    let mut map = vec![names.len() as u8];
+    for (number, name) in (0..).zip(names) {
+        map.extend([number, name.len() as u8]);
+        map.extend(name.as_bytes());
+    }
+    let mut section = b"\x04name\x01".to_vec();
+    section.push(map.len() as u8);
+    section.extend(map);
+    bytes.extend([0, section.len() as u8]);
+    bytes.extend(section);
+    bytes
+}
+
+#[tokio::test]
+async fn hostile_names_are_text_everywhere() {
+    let lab = Lab::owner().await;
+    let names = ["</title><script>0", "</title><script>1", "</code><script>2"];
+    let mut artifacts = Vec::new();
+    for (value, callee) in [(1, 0), (2, 1)] {
+        let artifact = lab.upload(&calling(value, callee, names)).await;
+        let answer = lab.post("/api/v1/deltas/indexes", &json!({ "artifact": artifact })).await;
+        assert_eq!(answer.status, 201, "{}", answer.text());
+        artifacts.push(artifact);
+    }
+    let pair = format!("a={}&b={}", artifacts[0], artifacts[1]);
+    let text = lab.page(&format!("/deltas?{pair}")).await.text();
+    assert!(!text.contains("<script") && !text.contains("</code><s"), "{text}");
+    let escaped = "&#60;/title&#62;&#60;script&#62;0";
+    assert!(text.contains(&format!("<code>{escaped}</code>")), "in a list: {text}");
+    assert!(text.contains(&format!("<title>{escaped} at ")), "in the picture: {text}");
+    let delta = lab.get(&format!("/api/v1/deltas?{pair}")).await.json();
+    let mut listings = String::new();
+    for entry in delta["functions"]["changed"].as_array().unwrap() {
+        let (a, b) = (entry["address_a"].as_str().unwrap(), entry["address_b"].as_str().unwrap());
+        let page = lab.page(&format!("/deltas/function?{pair}&address_a={a}&address_b={b}")).await;
+        assert_eq!(page.status, 200);
+        listings.push_str(&page.text());
+    }
+    assert!(!listings.contains("<script"), "{listings}");
+    assert!(listings.contains("&#60;/title&#62;&#60;script&#62;1"), "in a listing: {listings}");
 }
 
 #[tokio::test]
@@ -82,6 +180,8 @@ async fn refusals_say_why() {
         (lab.get(&format!("/api/v1/deltas?a={a}")).await, (400, "query_refused")),
         (lab.get(&format!("/api/v1/deltas/functions?a={a}&b={a}&{at}")).await, (404, "unknown_function")),
         (lab.get(&format!("/api/v1/functions/{unknown}/artifacts?after=x")).await, (400, "cursor_refused")),
+        (lab.get(&format!("/api/v1/functions/{unknown}/artifacts?limit=0")).await, (400, "query_refused")),
+        (lab.get(&format!("/api/v1/functions/{unknown}/artifacts?limit=1001")).await, (400, "query_refused")),
     ] {
         let (status, code) = answer.problem();
         assert_eq!((status, code.as_str()), expected);

@@ -21,7 +21,7 @@ static DOCUMENT: LazyLock<Value> = LazyLock::new(openapi);
 pub struct Lab {
     pub app: App,
     router: Router,
-    _data: tempfile::TempDir,
+    pub data: tempfile::TempDir,
 }
 
 pub struct Answer {
@@ -59,7 +59,7 @@ impl Lab {
         let data = tempfile::tempdir().unwrap();
         let locations = Locations { data: data.path().to_owned(), database: None, blobs: None };
         let app = App::open(&locations, Some(PrivateKey::from_seed(&[7; 32])), access).await.unwrap();
-        Self { router: router(app.clone()), app, _data: data }
+        Self { router: router(app.clone()), app, data }
     }
 
     pub async fn owner() -> Self {

@@ -21,8 +21,9 @@ pub(super) async fn index(
     output: &Output,
 ) -> Result<Exit, CliError> {
     let client = Client::open(global).await?;
-    let mut rows = Vec::new();
-    for (mut row, bytes) in super::index(kept, files, output)? {
+    let (mut found, mut rows) = (Vec::new(), Vec::new());
+    super::index(kept, files, output, |row, bytes| found.push((row, bytes)))?;
+    for (mut row, bytes) in found {
         let artifact = client.upload(bytes).await?;
         let entered = client.post("/api/v1/deltas/indexes", &json!({ "artifact": artifact })).await?;
         row["catalogued"] = json!(true);
@@ -53,7 +54,7 @@ pub(super) async fn find(
             CliError::refused("digest_refused", error.to_string(), "name the file that has it with --in FILE")
         })?,
     };
-    let after = asked.after.as_ref().map(|after| format!("&after={after}")).unwrap_or_default();
+    let after = asked.after.as_ref().map(|after| format!("&after={}", encoded(after))).unwrap_or_default();
     let path = format!("/api/v1/functions/{function}/artifacts?limit={}{after}", asked.limit);
     let answer = Client::open(global).await?.get(&path).await?;
     output.data(&answer, || print(&answer));
@@ -84,4 +85,20 @@ fn print(answer: &Value) -> String {
         answer["index_age_seconds"],
         table(&rows)
     )
+}
+
+/// A value within a query: what somebody typed adds no other parameter.
+fn encoded(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::encoded;
+
+    #[test]
+    fn a_cursor_stays_one_value() {
+        assert_eq!(encoded("0a-1f"), "0a-1f");
+        assert_eq!(encoded("x&limit=1#+%"), "x%26limit%3D1%23%2B%25");
+    }
 }

@@ -29,7 +29,9 @@ pub(super) async fn run(global: &Global, command: &Delta, output: &Output) -> Re
     let kept = Kept::of(global);
     match command {
         Delta::Index { files, catalogue: false } => {
-            report(&index(&kept, files, output)?.into_iter().map(|(row, _)| row).collect::<Vec<_>>(), output)
+            let mut rows = Vec::new();
+            index(&kept, files, output, |row, _| rows.push(row))?;
+            report(&rows, output)
         }
         Delta::Index { files, catalogue: true } => catalogue::index(global, &kept, files, output).await,
         Delta::Find { function, file, limit, after } => {
@@ -69,20 +71,29 @@ fn refused(file: &Path, error: &dyn std::error::Error) -> CliError {
     CliError::refused("artifact_refused", message, "name a binary of a format that `assay delta index` reads")
 }
 
-/// A row for each binary, with its bytes.
-fn index(kept: &Kept, files: &[PathBuf], output: &Output) -> Result<Vec<(Value, Vec<u8>)>, CliError> {
+/// Gives `each` binary's row, and its bytes so that only who needs them keeps them.
+fn index(
+    kept: &Kept,
+    files: &[PathBuf],
+    output: &Output,
+    mut each: impl FnMut(Value, Vec<u8>),
+) -> Result<(), CliError> {
     let bar = output.bar("indexing", files.len() as u64);
-    let mut rows = Vec::new();
+    let mut any = false;
     for file in files {
         if !file.exists() || inside::is_single(file) {
             let bytes = read_input(file, MAX_BINARY)?;
-            rows.push((index_row(kept, file, &bytes)?, bytes));
+            each(index_row(kept, file, &bytes)?, bytes);
+            any = true;
         } else {
             for found in inside::binaries(file)? {
                 let path =
                     if file.is_dir() { file.join(&found.path) } else { file.with_file_name(&found.path) };
                 match index_row(kept, &path, &found.bytes) {
-                    Ok(row) => rows.push((row, found.bytes)),
+                    Ok(row) => {
+                        each(row, found.bytes);
+                        any = true;
+                    }
                     Err(error) => output.warn(&error.message),
                 }
             }
@@ -90,11 +101,11 @@ fn index(kept: &Kept, files: &[PathBuf], output: &Output) -> Result<Vec<(Value, 
         bar.inc(1);
     }
     bar.finish_and_clear();
-    if rows.is_empty() {
+    if !any {
         let hint = "name binaries, folders or packages with binaries";
         return Err(CliError::refused("artifact_refused", "no binary is there", hint));
     }
-    Ok(rows)
+    Ok(())
 }
 
 fn report(rows: &[Value], output: &Output) -> Result<Exit, CliError> {
