@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::counts::Counts;
 use super::evidence;
-use super::probability::{entropy, probability};
+use super::probability::{entropy, is_fitted, probability};
 use crate::index::Index;
 
 /// The instructions of `of` that `other` does not have, as multisets.
@@ -33,10 +33,14 @@ pub(super) fn figures(a: &Index, b: &Index, changed: &[(usize, usize)], same: us
     counts.count(&b.records.numbers);
     let counts = counts.into_table();
     let total = b.records.numbers.len().max(1) as f64;
-    let uncertain: f64 = evidence::of_pairs(a, b, changed, same)
-        .iter()
-        .map(|pair| entropy(probability(&pair.figures)) * pair.instructions as f64)
-        .sum();
+    let uncertain = match is_fitted() {
+        true => evidence::of_pairs(a, b, changed, same)
+            .iter()
+            .map(|pair| entropy(probability(&pair.figures)) * pair.instructions as f64)
+            .sum(),
+        // Either is as likely, and the figures of the pairs need not be found.
+        false => changed.iter().map(|&(_, y)| b.function(y).instructions()).sum::<usize>() as f64,
+    };
     let bits = |number: &u32| (total / f64::from(counts.get(number).copied().unwrap_or(1).max(1))).log2();
     let (sum, count) = (new.iter().flatten().map(bits).sum::<f64>(), new.iter().map(Vec::len).sum::<usize>());
     (if count == 0 { 0.0 } else { sum / count as f64 }, uncertain / total)

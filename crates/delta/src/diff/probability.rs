@@ -32,6 +32,11 @@ pub fn logistic(logit: f64) -> f64 {
     1.0 / (1.0 + (-logit).exp())
 }
 
+/// Whether there are weights.
+pub(super) fn is_fitted() -> bool {
+    !TREES.is_empty()
+}
+
 /// The probability, 0 to 1, that a pair of functions with these figures changed in meaning.
 pub fn probability(figures: &[f64; FIGURES]) -> f64 {
     logistic(BASE + TREES.iter().map(|tree| tree.answer(figures)).sum::<f64>())
