@@ -1,5 +1,9 @@
 //! Carry-over of interpreted programs: the proof at source level.
 //!
+//! [`SourceRule::Files`] is what the pipeline acts on: everything that the run looked at is the same byte
+//! by byte. What follows is the argument of [`SourceRule::Functions`], which is measured only; holes that a
+//! review found in it are in `docs/carry-over.md`.
+//!
 //! # The argument
 //! A is the tree that was run and B another tree for its place; the runtime, its libraries, command,
 //! environment and every other file are the same bytes. A run can differ only from where it first gets
