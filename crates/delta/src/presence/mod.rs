@@ -3,12 +3,15 @@
 //!
 //! Each function of the signature is looked for by what it is exactly, by name, and by its sketch. A
 //! function that is exactly the fixed or the flawed one decides at once. Otherwise what only the fixed
-//! side has and what only the flawed side has are looked for in it; between different compilers or
-//! architectures only what both keep counts: texts, imports, numbers, and the constants of comparisons.
+//! side has and what only the flawed side has are looked for in it and in what it calls, and what is found
+//! decides (`evidence.rs`). That a function which only one side has is there, or is not, says nothing: the
+//! compiler may have inlined it.
 //! (The question is that of Fiber: Zhang, Qian, "Precise and Accurate Patch Presence Test for Binaries",
 //! USENIX Security 2018; features instead of symbolic execution, so that a search over many files takes
 //! milliseconds.)
 
+mod evidence;
+mod reach;
 mod signature;
 
 use assay_binary::Address;
@@ -18,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::index::{Index, IndexedFunction, NORMALISER_VERSION};
 use crate::lift::FeatureKind;
+use reach::Reach;
 
 pub use signature::{PatchSignature, PatchedFunction, Side, SignatureError, SignedBuild, sign};
 
@@ -172,17 +176,11 @@ impl Search<'_> {
             None => (self.by_sketch(wanted), "sketch"),
         };
         let Some(function) = function else {
-            let (status, confidence) = self.absent(wanted);
-            return found(None, "absent", status, confidence);
+            return found(None, "absent", PatchStatus::Inconclusive, 0.0);
         };
-        let score = self.score(wanted, function);
-        let status = match score {
-            score if score >= MIN_EVIDENCE => PatchStatus::Patched,
-            score if score <= -MIN_EVIDENCE => PatchStatus::Vulnerable,
-            _ => PatchStatus::Inconclusive,
-        };
+        let (status, confidence) = self.judge(wanted, function);
         let found_surely = if by == "name" { 1.0 } else { 0.9 };
-        found(Some(function), by, status, score.abs().min(1.0) * found_surely)
+        found(Some(function), by, status, confidence * found_surely)
     }
 
     /// A function that is one of the sides to the last instruction.
@@ -274,77 +272,10 @@ impl Search<'_> {
         if all > 0.0 { both / all } else { 0.0 }
     }
 
-    /// What the file lacks altogether: a function that only one side has.
-    fn absent(&self, wanted: &PatchedFunction) -> (PatchStatus, f64) {
-        let has_names = self.index.functions().any(|function| function.is_named());
-        let sure = if has_names && wanted.name.is_some() { 0.5 } else { 0.0 };
-        match (&wanted.vulnerable, &wanted.fixed) {
-            (None, Some(_)) if sure > 0.0 => (PatchStatus::Vulnerable, sure),
-            (Some(_), None) if sure > 0.0 => (PatchStatus::Patched, sure),
-            _ => (PatchStatus::Inconclusive, 0.0),
-        }
+    fn judge(&self, wanted: &PatchedFunction, function: IndexedFunction<'_>) -> (PatchStatus, f64) {
+        let reach = Reach::of(self.index, function);
+        evidence::judge(wanted, &reach, |key| self.weight(key), self.one_compiler)
     }
-
-    /// -1: all that the flawed side alone has; 1: all that the fixed side alone has.
-    fn score(&self, wanted: &PatchedFunction, function: IndexedFunction<'_>) -> f64 {
-        let (Some(vulnerable), Some(fixed)) = (&wanted.vulnerable, &wanted.fixed) else {
-            return if wanted.fixed.is_some() { 0.6 } else { -0.6 };
-        };
-        let portable = self.difference(vulnerable, fixed, function.features(), is_portable);
-        if !self.one_compiler {
-            return portable.unwrap_or(0.0);
-        }
-        let sketch = self.difference(vulnerable, fixed, function.features(), |_| true);
-        let numbers = distinct(function.numbers());
-        let instructions = self.shares(&vulnerable.numbers, &fixed.numbers, &numbers, |_| (1.0, 1.0));
-        let scores: Vec<f64> = [portable, sketch, instructions].into_iter().flatten().collect();
-        if scores.is_empty() { 0.0 } else { scores.iter().sum::<f64>() / scores.len() as f64 }
-    }
-
-    fn difference(
-        &self,
-        vulnerable: &Side,
-        fixed: &Side,
-        features: &[u32],
-        counts: impl Fn(u32) -> bool,
-    ) -> Option<f64> {
-        let of = |side: &Side| side.features.iter().copied().filter(|&f| counts(f)).collect::<Vec<u32>>();
-        self.shares(&of(vulnerable), &of(fixed), features, trust)
-    }
-
-    /// The share found of what only the fixed side has, less that of what only the flawed side has. Where
-    /// only one side has something of its own, its absence speaks for the other.
-    fn shares(
-        &self,
-        vulnerable: &[u32],
-        fixed: &[u32],
-        found: &[u32],
-        trust: impl Fn(u32) -> (f64, f64),
-    ) -> Option<f64> {
-        let share = |x: &[u32], y: &[u32]| {
-            let (mut there, mut all) = (0.0, 0.0);
-            for &key in x.iter().filter(|key| y.binary_search(key).is_err()) {
-                let (weight, missing) = trust(key);
-                let is_there = found.binary_search(&key).is_ok();
-                let weight = self.weight(key) * if is_there { weight } else { weight * missing };
-                there += if is_there { weight } else { 0.0 };
-                all += weight;
-            }
-            (all > 0.0).then_some(there / all)
-        };
-        match (share(fixed, vulnerable), share(vulnerable, fixed)) {
-            (Some(new), Some(old)) => Some(new - old),
-            (Some(new), None) => Some(2.0 * new - 1.0),
-            (None, Some(old)) => Some(1.0 - 2.0 * old),
-            (None, None) => None,
-        }
-    }
-}
-
-/// What a compiler keeps whatever it is.
-fn is_portable(feature: u32) -> bool {
-    use FeatureKind as K;
-    matches!(FeatureKind::of(feature), K::Text | K::Import | K::Number | K::Bound)
 }
 
 /// What it weighs that a feature of this kind is found, and how much of that its absence weighs: a

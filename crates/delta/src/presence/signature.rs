@@ -7,6 +7,7 @@ use assay_evidence::Sha256;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::reach::Reach;
 use crate::diff::{Pairing, pairing};
 use crate::index::{Index, IndexedFunction, NORMALISER_VERSION};
 
@@ -50,6 +51,10 @@ pub struct PatchedFunction {
     /// After; none where the patch removes it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub fixed: Option<Side>,
+    /// Features and numbers, sorted, that one side alone has itself and the other has in what it calls: a
+    /// compiler moved them.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub moved: Vec<u32>,
 }
 
 /// A patch signature.
@@ -114,16 +119,24 @@ pub fn sign(
         return Err(SignatureError::NothingChanged);
     }
     for name in only {
-        if !functions.iter().any(|function| function.name.as_ref() == Some(name)) {
+        if !functions.iter().any(|(function, _)| function.name.as_ref() == Some(name)) {
             return Err(SignatureError::NotChanged { name: name.clone() });
         }
     }
     if !only.is_empty() {
-        functions.retain(|function| function.name.as_ref().is_some_and(|name| only.contains(name)));
+        functions.retain(|(function, _)| function.name.as_ref().is_some_and(|name| only.contains(name)));
     }
     let rarity = rarity(vulnerable, fixed, &functions);
-    functions.sort_by(|x, y| telling(y, &rarity).total_cmp(&telling(x, &rarity)));
+    functions.sort_by(|x, y| telling(&y.0, &rarity).total_cmp(&telling(&x.0, &rarity)));
     functions.truncate(MAX_FUNCTIONS);
+    let functions = functions.into_iter().map(|(function, pair)| match pair {
+        Some((x, y)) => {
+            let before = Reach::of(vulnerable, vulnerable.function(x));
+            let after = Reach::of(fixed, fixed.function(y));
+            PatchedFunction { moved: moved(&function, &before, &after), ..function }
+        }
+        None => function,
+    });
     let build = |index: &Index| SignedBuild {
         sha256: index.artifact(),
         architecture: index.about.architecture.clone(),
@@ -134,26 +147,46 @@ pub fn sign(
         normaliser_version: NORMALISER_VERSION,
         vulnerable: build(vulnerable),
         fixed: build(fixed),
-        functions,
+        functions: functions.collect(),
         rarity,
     })
 }
 
-fn patched(vulnerable: &Index, fixed: &Index, pairing: &Pairing) -> Vec<PatchedFunction> {
+/// A function of the patch, and its numbers in the two builds where it is in both.
+type Found = (PatchedFunction, Option<(usize, usize)>);
+
+fn patched(vulnerable: &Index, fixed: &Index, pairing: &Pairing) -> Vec<Found> {
     let name = |function: IndexedFunction<'_>| function.is_named().then(|| function.name().to_owned());
     let changed = pairing.changed.iter().map(|&(x, y)| {
         let (before, after) = (vulnerable.function(x), fixed.function(y));
-        PatchedFunction {
-            name: name(after).or_else(|| name(before)),
-            vulnerable: Some(side(before)),
-            fixed: Some(side(after)),
-        }
+        let name = name(after).or_else(|| name(before));
+        let (vulnerable, fixed) = (Some(side(before)), Some(side(after)));
+        (PatchedFunction { name, vulnerable, fixed, moved: Vec::new() }, Some((x, y)))
     });
     let added = pairing.added.iter().map(|&y| fixed.function(y)).filter(|f| tells(*f));
-    let added = added.map(|f| PatchedFunction { name: name(f), vulnerable: None, fixed: Some(side(f)) });
+    let alone =
+        |name, vulnerable, fixed| (PatchedFunction { name, vulnerable, fixed, moved: Vec::new() }, None);
+    let added = added.map(|f| alone(name(f), None, Some(side(f))));
     let removed = pairing.removed.iter().map(|&x| vulnerable.function(x)).filter(|f| tells(*f));
-    let removed = removed.map(|f| PatchedFunction { name: name(f), vulnerable: Some(side(f)), fixed: None });
+    let removed = removed.map(|f| alone(name(f), Some(side(f)), None));
     changed.chain(added).chain(removed).collect()
+}
+
+/// What only one of two functions has itself and the other has in what it calls.
+fn moved(function: &PatchedFunction, before: &Reach, after: &Reach) -> Vec<u32> {
+    let (Some(vulnerable), Some(fixed)) = (&function.vulnerable, &function.fixed) else { return Vec::new() };
+    let mut moved = Vec::new();
+    let mut add = |own: &[u32], other: &[u32], reached: &[u32]| {
+        let is_moved = |key: &&u32| other.binary_search(key).is_err() && reached.binary_search(key).is_ok();
+        moved.extend(own.iter().filter(is_moved));
+    };
+    add(&vulnerable.features, &fixed.features, &after.features);
+    add(&vulnerable.numbers, &fixed.numbers, &after.numbers);
+    add(&fixed.features, &vulnerable.features, &before.features);
+    add(&fixed.numbers, &vulnerable.numbers, &before.numbers);
+    moved.sort_unstable();
+    moved.dedup();
+    moved
 }
 
 /// Whether a function can be found again by what it is.
@@ -173,8 +206,8 @@ fn side(function: IndexedFunction<'_>) -> Side {
     }
 }
 
-fn rarity(a: &Index, b: &Index, functions: &[PatchedFunction]) -> BTreeMap<u32, f32> {
-    let sides = functions.iter().flat_map(|f| f.vulnerable.iter().chain(&f.fixed));
+fn rarity(a: &Index, b: &Index, functions: &[Found]) -> BTreeMap<u32, f32> {
+    let sides = functions.iter().flat_map(|(f, _)| f.vulnerable.iter().chain(&f.fixed));
     let mut counts: BTreeMap<u32, u32> =
         sides.flat_map(|side| side.numbers.iter().chain(&side.features)).map(|&key| (key, 0)).collect();
     for index in [a, b] {
