@@ -54,6 +54,14 @@ pub(crate) fn stat(fd: &OwnedFd) -> io::Result<libc::stat> {
     Ok(stat)
 }
 
+/// `fstat` of a descriptor, as the kernel lays it out.
+pub(crate) fn stat_bytes(fd: &OwnedFd) -> io::Result<[u8; 144]> {
+    let mut bytes = [0u8; 144];
+    // SAFETY: the buffer is as large as the kernel's structure; the raw call asks no alignment of it.
+    check(unsafe { libc::syscall(libc::SYS_fstat, fd.as_raw_fd(), bytes.as_mut_ptr()) })?;
+    Ok(bytes)
+}
+
 /// The status flags of a descriptor.
 pub(crate) fn status_flags(fd: &OwnedFd) -> io::Result<i32> {
     // SAFETY: no pointers.

@@ -149,9 +149,24 @@ fn duplicate(machine: &mut Machine<'_>, call: Call, fd: i32, flags: i32) -> Hand
     Ok(Flow::PassThen(Exit::Duplicated { original: Box::new(original) }))
 }
 
-pub(super) fn close(_: &mut Machine<'_>, call: Call) -> Handled {
+pub(super) fn close(machine: &mut Machine<'_>, call: Call) -> Handled {
     let fd = call.args[0] as u32;
+    if machine.process(call.tgid).handle.descriptor(fd as i32).is_ok() {
+        machine.forget(call.tgid, fd, fd);
+        return Ok(Flow::PassAs(0));
+    }
     Ok(Flow::PassThen(Exit::Forget { first: fd, last: fd }))
+}
+
+/// Done on a duplicate, which has the same offset.
+pub(super) fn seek(machine: &mut Machine<'_>, call: Call) -> Handled {
+    let (fd, offset, whence) = (call.args[0] as i32, call.args[1] as i64, call.args[2] as i32);
+    if machine.kind(call.tgid, fd) != Kind::Plain {
+        return Ok(Flow::PassThen(Exit::Note));
+    }
+    let copy = machine.process(call.tgid).handle.descriptor(fd);
+    let moved = copy.and_then(|copy| task::seek(&copy, offset, whence));
+    Ok(Flow::Done(moved.unwrap_or_else(|error| -i64::from(error.raw_os_error().unwrap_or(libc::EBADF)))))
 }
 
 pub(super) fn close_range(_: &mut Machine<'_>, call: Call) -> Handled {

@@ -1,5 +1,6 @@
 //! The tracer: one thread of the witness runs at a time, and every call goes through here.
 
+mod clock;
 mod coverage;
 mod debug;
 mod dirs;
@@ -134,6 +135,8 @@ pub(crate) struct Machine<'a> {
     following: preempt::Following,
     stuck: Option<Switch>,
     run_length: u32,
+    /// How many reads of the clock the running thread may have answered without a stop.
+    clock_allowed: u64,
     /// Virtual nanoseconds since the start.
     pub(crate) now: u64,
     /// How much of it passed while everybody waited.
@@ -142,6 +145,8 @@ pub(crate) struct Machine<'a> {
     pub(crate) trace: Trace,
     events: u64,
     watched: Arc<Watched>,
+    /// Whether the run has opened a list of its own mappings: only then is every read looked at.
+    pub(crate) has_own_maps: bool,
     /// Whether the run has made a named pipe: only then is every open looked at.
     pub(crate) has_named_pipes: bool,
     pub(crate) meetings: Vec<named_pipe::Meeting>,
@@ -220,12 +225,14 @@ impl<'a> Machine<'a> {
             following: preempt::Following::default(),
             stuck: None,
             run_length: 0,
+            clock_allowed: 0,
             now: 0,
             idle: 0,
             random: Random::new(setup.seed),
             trace: Trace::new(setup.keep_trace),
             events: 0,
             watched,
+            has_own_maps: false,
             has_named_pipes: false,
             meetings: Vec::new(),
             timers: Vec::new(),
@@ -349,11 +356,8 @@ impl<'a> Machine<'a> {
             return Ok(());
         }
         let nr = registers.orig_rax as i64;
-        let message = ptrace::event_message(tid).map_err(WitnessError::sandbox("reading an event"))?;
-        let row = (message == 0).then(|| self.table.get(nr)).flatten();
-        let Some(row) = row else {
-            let detail =
-                if message == 0 { format!("system call {nr}") } else { format!("foreign call {nr}") };
+        let Some(row) = self.table.get(nr) else {
+            let detail = format!("system call {nr}");
             self.end(Ending::Unsupported { code: "unmodelled_syscall".to_owned(), detail });
             return Ok(());
         };
@@ -380,8 +384,13 @@ impl<'a> Machine<'a> {
                 let line = std::mem::take(&mut self.tasks[at].line);
                 self.trace.add(&line);
             }
+            Flow::PassAs(result) => {
+                let line = std::mem::take(&mut self.tasks[at].line);
+                self.trace.add(&format!("{line} = {result}"));
+            }
             Flow::PassThen(exit) => self.tasks[at].exit = Some(exit),
             Flow::Done(result) => self.complete(at, result),
+            Flow::DoneSaying(result, more) => self.complete_saying(at, result, &more),
             Flow::Yield(result) => {
                 self.complete(at, result);
                 self.yielded = true;
@@ -398,13 +407,17 @@ impl<'a> Machine<'a> {
 
     /// Skips the call that a thread is stopped at and gives it this result.
     pub(crate) fn complete(&mut self, at: usize, result: i64) {
+        self.complete_saying(at, result, "");
+    }
+
+    fn complete_saying(&mut self, at: usize, result: i64, more: &str) {
         let task = &mut self.tasks[at];
         task.registers.orig_rax = u64::MAX;
         task.registers.rax = result as u64;
         task.state = State::Ready;
         let (tid, registers) = (task.tid, task.registers);
         let line = std::mem::take(&mut task.line);
-        self.trace.add(&format!("{line} = {result}"));
+        self.trace.add(&format!("{line} = {result}{more}"));
         // A thread that was killed meanwhile has no registers; its end is reported by itself.
         let _ = ptrace::set_registers(tid, &registers);
     }

@@ -9,6 +9,7 @@ use crate::debug::StopReason;
 use crate::error::WitnessError;
 use crate::limits::LimitKind;
 use crate::report::Ending;
+use crate::sys::filter::FOREIGN_ABI;
 use crate::sys::ptrace::{self, Report};
 use crate::sys::task::PidFd;
 
@@ -114,6 +115,7 @@ impl Machine<'_> {
             breakpoints: BTreeMap::new(),
             covered: Vec::new(),
             executable: String::new(),
+            clock: None,
             is_stopped: false,
             news: None,
             is_quiet_about_stops: false,
@@ -144,6 +146,9 @@ impl Machine<'_> {
         if !to_exit && !self.setup.schedule.is_empty() {
             self.arm_switch(at)?;
         }
+        if !to_exit {
+            self.arm_clock(at);
+        }
         // A thread that was killed meanwhile cannot be resumed; its end is reported by itself.
         let _ = if to_exit {
             ptrace::resume_to_exit(tid, signal)
@@ -163,6 +168,9 @@ impl Machine<'_> {
     fn wait_for_stop(&mut self, at: usize) -> Result<(), WitnessError> {
         loop {
             let report = self.wait(-1)?;
+            if report.pid == self.tasks[at].tid {
+                self.take_clock_reads(at);
+            }
             if self.dispatch(at, report)? || self.tasks[at].is_gone() || self.ending.is_some() {
                 return Ok(());
             }
@@ -272,8 +280,11 @@ impl Machine<'_> {
         process.planted.clear();
         process.breakpoints.clear();
         process.executable = executable.to_string_lossy().into_owned();
-        self.fix_auxiliary_vector(tid).map_err(WitnessError::sandbox("fixing the auxiliary vector"))?;
-        for mapping in modules::mappings(tid) {
+        let mappings = modules::mappings(tid);
+        let has_clock = self.give_clock(at, &mappings)?;
+        self.fix_auxiliary_vector(tid, has_clock)
+            .map_err(WitnessError::sandbox("fixing the auxiliary vector"))?;
+        for mapping in mappings {
             if modules::is_file(&mapping.path) {
                 self.touched.insert(mapping.path.clone());
                 if mapping.executable {
@@ -316,6 +327,7 @@ impl Machine<'_> {
             process.breakpoints = parent.breakpoints.clone();
             process.covered = parent.covered.clone();
             process.executable = parent.executable.clone();
+            process.clock = parent.clock.clone();
             process.is_quiet_about_stops = parent.is_quiet_about_stops;
             self.processes.insert(child, process);
         }
@@ -335,6 +347,9 @@ impl Machine<'_> {
         {
             return Ok(());
         }
+        if signal == libc::SIGSYS && self.is_foreign_call(at) {
+            return Ok(());
+        }
         match signal {
             signal if is_fault(signal) => self.note_fault(at, signal)?,
             libc::SIGXFSZ => self.end(Ending::LimitExceeded { limit: LimitKind::FileSize }),
@@ -350,6 +365,19 @@ impl Machine<'_> {
             self.debugger_looks(at, StopReason::Signal(signal));
         }
         Ok(())
+    }
+
+    /// Whether a signal is the filter's own, for a call through another instruction set's table: if so the
+    /// run ends here.
+    fn is_foreign_call(&mut self, at: usize) -> bool {
+        let tid = self.tasks[at].tid;
+        let is_filters = ptrace::signal_info(tid).is_ok_and(|(code, _)| code == FOREIGN_ABI);
+        if is_filters {
+            let nr = ptrace::registers(tid).map_or(0, |registers| registers.orig_rax as i64);
+            let detail = format!("foreign call {nr}");
+            self.end(Ending::Unsupported { code: "unmodelled_syscall".to_owned(), detail });
+        }
+        is_filters
     }
 
     fn on_end(&mut self, at: usize, report: Report) -> Result<(), WitnessError> {

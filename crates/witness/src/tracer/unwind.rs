@@ -149,7 +149,11 @@ struct Loaded {
 }
 
 /// All modules of a process where they are mapped.
-pub(crate) struct Space(Vec<Loaded>);
+pub(crate) struct Space {
+    modules: Vec<Loaded>,
+    /// The clock's code: not the program's own, and it keeps its return address on top of the stack.
+    clock: Option<std::ops::Range<u64>>,
+}
 
 impl Space {
     pub(crate) fn of(tid: i32, modules: &mut Modules, file: &ModuleFile<'_>) -> Self {
@@ -167,12 +171,13 @@ impl Space {
                 None => loaded.push(Loaded { start, end, bias, image }),
             }
         }
-        Self(loaded)
+        let clock = all.iter().find(|m| m.path == "[vdso]").map(|m| m.start..m.end);
+        Self { modules: loaded, clock }
     }
 
     /// The frame at an address; return addresses are looked up one byte earlier.
     pub(crate) fn frame(&self, address: u64, lookup: u64) -> Frame {
-        let found = self.0.iter().find(|l| l.start <= lookup && lookup < l.end);
+        let found = self.modules.iter().find(|l| l.start <= lookup && lookup < l.end);
         match found {
             None => Frame { module: None, offset: Address(address), symbol: None },
             Some(l) => Frame {
@@ -186,13 +191,19 @@ impl Space {
     /// The stack, both ends kept, and how many frames lie between them.
     pub(crate) fn stack(&self, tid: i32, registers: &Registers) -> (Vec<Frame>, u64) {
         let mut unwinder: UnwinderX86_64<Arc<[u8]>> = UnwinderX86_64::new();
-        for loaded in &self.0 {
+        for loaded in &self.modules {
             unwinder.add_module(loaded.module());
         }
         let mut cache = CacheX86_64::<_>::new();
         let mut stack = StackReader { tid, from: 0, bytes: Vec::new() };
         let mut regs = UnwindRegsX86_64::new(registers.rip, registers.rsp, registers.rbp);
         let mut next = Some(FrameAddress::from_instruction_pointer(registers.rip));
+        if self.clock.as_ref().is_some_and(|clock| clock.contains(&registers.rip))
+            && let Some(caller) = stack.word(registers.rsp)
+        {
+            regs = UnwindRegsX86_64::new(caller, registers.rsp.wrapping_add(8), registers.rbp);
+            next = FrameAddress::from_return_address(caller);
+        }
         let (mut inner, mut outer, mut omitted) = (Vec::new(), VecDeque::new(), 0u64);
         let mut ordinary = HashSet::new();
         for _ in 0..MAX_WALK {
