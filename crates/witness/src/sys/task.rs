@@ -1,9 +1,10 @@
 //! Looking at other processes from outside: their descriptors, clocks, ids and CPU.
 #![allow(unsafe_code, reason = "raw system calls on descriptors")]
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use super::check;
 
@@ -81,6 +82,18 @@ pub(crate) fn seek(fd: &OwnedFd, offset: i64, whence: i32) -> io::Result<i64> {
     check(unsafe { libc::lseek(fd.as_raw_fd(), offset, whence) })
 }
 
+/// Reads from a descriptor, at its own offset or at this one.
+pub(crate) fn read(fd: &OwnedFd, into: &mut [u8], offset: Option<i64>) -> io::Result<usize> {
+    // SAFETY: the buffer is live and as long as said.
+    let got = unsafe {
+        match offset {
+            None => libc::read(fd.as_raw_fd(), into.as_mut_ptr().cast(), into.len()),
+            Some(offset) => libc::pread(fd.as_raw_fd(), into.as_mut_ptr().cast(), into.len(), offset),
+        }
+    };
+    check(got as i64).map(|n| n as usize)
+}
+
 /// The raw entries of an open directory from its current offset on.
 pub(crate) fn directory_entries(fd: &OwnedFd, into: &mut [u8]) -> io::Result<usize> {
     // SAFETY: the buffer is live and as long as said.
@@ -119,23 +132,56 @@ pub(crate) fn cpu_micros(pid: i32) -> Option<u64> {
     (done == 0).then(|| time.tv_sec as u64 * 1_000_000 + time.tv_nsec as u64 / 1000)
 }
 
-/// Pins the calling thread to one of the CPUs it may use: this one of them, or another one for each call.
-pub(crate) fn pin_to_one_cpu(which: Option<usize>) {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    // SAFETY: the set is plain bits, for which zero is a value, and lives through the calls.
-    unsafe {
-        let mut set: libc::cpu_set_t = std::mem::zeroed();
-        if libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut set) != 0 {
-            return;
-        }
-        let cpus: Vec<usize> =
-            (0..libc::CPU_SETSIZE as usize).filter(|cpu| libc::CPU_ISSET(*cpu, &set)).collect();
-        if let Some(cpu) =
-            cpus.get(which.unwrap_or_else(|| NEXT.fetch_add(1, Ordering::Relaxed)) % cpus.len().max(1))
-        {
+/// How many runs of this process stand on each CPU.
+static RUNS: Mutex<BTreeMap<usize, usize>> = Mutex::new(BTreeMap::new());
+
+/// One CPU for one run. A stop that wakes another CPU costs many times what it costs on the same one.
+pub(crate) struct OwnCpu {
+    cpu: usize,
+    before: libc::cpu_set_t,
+}
+
+impl OwnCpu {
+    /// Pins the calling thread, and what it starts, to one of the CPUs that it may use: this one of them,
+    /// or else the one that it is on, if no more runs stand there than elsewhere.
+    pub(crate) fn pin(which: Option<usize>) -> Option<Self> {
+        // SAFETY: the set is plain bits, for which zero is a value, and lives through the call.
+        let (before, here) = unsafe {
+            let mut set: libc::cpu_set_t = std::mem::zeroed();
+            check(libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut set).into()).ok()?;
+            (set, libc::sched_getcpu() as usize)
+        };
+        // SAFETY: every number is within the set.
+        let may = |cpu: &usize| unsafe { libc::CPU_ISSET(*cpu, &before) };
+        let cpus: Vec<usize> = (0..libc::CPU_SETSIZE as usize).filter(may).collect();
+        let mut runs = RUNS.lock().unwrap_or_else(PoisonError::into_inner);
+        let cpu = match which {
+            Some(which) => *cpus.get(which % cpus.len().max(1))?,
+            None => *cpus.iter().min_by_key(|cpu| (runs.get(cpu).copied().unwrap_or(0), **cpu != here))?,
+        };
+        *runs.entry(cpu).or_default() += 1;
+        drop(runs);
+        // SAFETY: as above.
+        unsafe {
             let mut one: libc::cpu_set_t = std::mem::zeroed();
-            libc::CPU_SET(*cpu, &mut one);
+            libc::CPU_SET(cpu, &mut one);
             libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const one);
+        }
+        Some(Self { cpu, before })
+    }
+
+    /// Lets the calling thread, which is the one that was pinned, go back to where it may be.
+    pub(crate) fn unpin_caller(&self) {
+        // SAFETY: the set lives through the call.
+        unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const self.before) };
+    }
+}
+
+impl Drop for OwnCpu {
+    fn drop(&mut self) {
+        let mut runs = RUNS.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = runs.get_mut(&self.cpu) {
+            *count = count.saturating_sub(1);
         }
     }
 }

@@ -8,7 +8,6 @@ use super::time::{self, EVENT_NANOS};
 use super::{Machine, schedule};
 use crate::error::WitnessError;
 use crate::sys::clock::{self, CLOCKS, ClockPage, MAX_READS, PAGE_BYTES, SET_UP};
-use crate::sys::memory::Text;
 use crate::sys::ptrace::{self, Registers};
 
 /// How far above everything that is mapped from the top down the shared page lies, and how much of the gap
@@ -39,8 +38,7 @@ impl Machine<'_> {
         let code = mappings.iter().find(|mapping| mapping.path == "[vdso]").map(|m| m.start..m.end);
         let (Some(code), Some(place)) = (code, place_for_page(mappings)) else { return Ok(false) };
         let (image, set_up) = clock::image(place);
-        let written = Text::open(tid).and_then(|text| text.write(code.start, &image));
-        if written.is_err() {
+        if self.program_text(tid, tgid)?.write(code.start, &image).is_err() {
             return Ok(false);
         }
         let page = self.map_page(tid, tgid, code.start + set_up, place)?;

@@ -307,7 +307,7 @@ impl Machine<'_> {
         Ok(())
     }
 
-    fn note_touched(&mut self, at: usize) {
+    pub(super) fn note_touched(&mut self, at: usize) {
         let paths = std::mem::take(&mut self.tasks[at].paths);
         self.touched.extend(paths);
     }

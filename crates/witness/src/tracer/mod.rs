@@ -178,6 +178,8 @@ pub(crate) struct Machine<'a> {
     /// The thread of which a debugger wants one instruction.
     stepping: Option<Stepping>,
     unwinding: unwind::Modules,
+    /// The coverage plans, in their order.
+    lookups: Vec<coverage::Lookup>,
 }
 
 /// Runs what was prepared, on the calling thread, to its end; nothing is left of it afterwards.
@@ -259,6 +261,7 @@ impl<'a> Machine<'a> {
             stopped: None,
             stepping: None,
             unwinding: unwind::Modules::default(),
+            lookups: setup.coverage.iter().map(coverage::Lookup::of).collect(),
             setup,
         })
     }

@@ -50,7 +50,7 @@ impl Machine<'_> {
                 if !is_stop(report.status) {
                     return Err(self.launch_failure());
                 }
-                if event_of(report.status) == libc::PTRACE_EVENT_FORK {
+                if matches!(event_of(report.status), libc::PTRACE_EVENT_FORK | libc::PTRACE_EVENT_VFORK) {
                     self.main = ptrace::event_message(init)
                         .map_err(WitnessError::sandbox("reading an event"))?
                         as i32;
@@ -115,6 +115,7 @@ impl Machine<'_> {
             breakpoints: BTreeMap::new(),
             covered: Vec::new(),
             executable: String::new(),
+            text: None,
             clock: None,
             is_stopped: false,
             news: None,
@@ -278,6 +279,7 @@ impl Machine<'_> {
         process.listings.clear();
         process.restarting = 0;
         process.planted.clear();
+        process.text = None;
         process.breakpoints.clear();
         process.executable = executable.to_string_lossy().into_owned();
         let mappings = modules::mappings(tid);
@@ -293,7 +295,21 @@ impl Machine<'_> {
             }
         }
         self.release_vfork_parent(tgid);
-        self.plant_all(tid, tgid)
+        self.plant_all(tid, tgid)?;
+        self.leave_exec(at);
+        Ok(())
+    }
+
+    /// The call that led to a fresh image has succeeded; its end is not seen once the clock was given.
+    fn leave_exec(&mut self, at: usize) {
+        if self.tasks[at].exit.take().is_none() {
+            return;
+        }
+        if self.setup.recording {
+            self.note_touched(at);
+        }
+        let line = std::mem::take(&mut self.tasks[at].line);
+        self.trace.add(&format!("{line} = 0"));
     }
 
     fn release_vfork_parent(&mut self, child_process: i32) {

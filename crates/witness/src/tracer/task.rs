@@ -234,6 +234,8 @@ pub(crate) struct Process {
     /// The mappings that they lie in.
     pub covered: Vec<super::coverage::Covered>,
     pub executable: String,
+    /// Its memory as a file, once it was asked for.
+    pub text: Option<std::sync::Arc<crate::sys::memory::Text>>,
     /// Its own clock, where it has one.
     pub clock: Option<super::clock::Clock>,
     /// Stopped by a signal, and not continued since.

@@ -9,7 +9,7 @@ use crate::limits::Limits;
 use crate::sys::task::{PidFd, cpu_micros, signal_thread};
 
 /// How often it looks.
-const PERIOD: Duration = Duration::from_millis(5);
+const PERIOD: Duration = Duration::from_millis(10);
 /// How long a run may neither compute nor make an event before it is taken to be stuck in the kernel.
 const STALL: Duration = Duration::from_secs(20);
 /// All processes together may have this many times the memory limit resident.
