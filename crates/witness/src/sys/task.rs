@@ -255,6 +255,23 @@ pub(crate) fn robust_list(tid: i32) -> Option<u64> {
     (done == 0 && head != 0).then_some(head)
 }
 
+/// What `lstat` says of an absolute path in the file system at `root`, as long as no link and no other
+/// file system is on the way: `ELOOP` or `EXDEV` where one is.
+pub(crate) fn stat_inside(root: &OwnedFd, path: &[u8]) -> io::Result<[u8; 144]> {
+    let path = std::ffi::CString::new(path).map_err(|_| io::ErrorKind::InvalidInput)?;
+    // SAFETY: the structure is plain numbers, for which zero is a value.
+    let mut how: libc::open_how = unsafe { std::mem::zeroed() };
+    how.flags = (libc::O_PATH | libc::O_NOFOLLOW | libc::O_CLOEXEC) as u64;
+    how.resolve = libc::RESOLVE_IN_ROOT | libc::RESOLVE_NO_SYMLINKS | libc::RESOLVE_NO_XDEV;
+    // SAFETY: the path is a C string, the structure is live and as long as said.
+    let fd = check(unsafe {
+        let size = size_of::<libc::open_how>();
+        libc::syscall(libc::SYS_openat2, root.as_raw_fd(), path.as_ptr(), &raw const how, size)
+    })?;
+    // SAFETY: the kernel just gave us this descriptor.
+    stat_bytes(&unsafe { OwnedFd::from_raw_fd(fd as i32) })
+}
+
 /// Opens a path as if `root` were the root: no link and no `..` leads out of it.
 pub(crate) fn open_inside(root: &str, path: &str, flags: i32) -> io::Result<OwnedFd> {
     let folder = std::fs::File::open(root)?;

@@ -1,6 +1,5 @@
 //! Which functions were executed, by breakpoints that each strike once.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -114,17 +113,20 @@ impl Machine<'_> {
         places.dedup();
         let text = self.program_text(tid, tgid)?;
         let mut rest = places.as_slice();
+        let mut planted = Vec::with_capacity(places.len());
         while let Some(first) = rest.first() {
             let count = rest.partition_point(|at| at - first < WINDOW);
             let (group, others) = rest.split_at(count);
-            if !self.plant_group(&text, tgid, group) {
+            if !plant_group(&text, group, &mut planted) {
                 let detail = format!("breakpoints cannot be planted in {path} near {first:#x}");
                 self.end(Ending::Unsupported { code: "coverage_plan".to_owned(), detail });
                 return Ok(());
             }
             rest = others;
         }
-        self.process(tgid).covered.push(Covered { range, bias, plan: index });
+        let process = self.process(tgid);
+        process.planted.append(&mut planted.into_iter().collect());
+        process.covered.push(Covered { range, bias, plan: index });
         Ok(())
     }
 
@@ -151,21 +153,6 @@ impl Machine<'_> {
         let text = Arc::new(Text::open(tid).map_err(WitnessError::sandbox("opening the program's memory"))?);
         self.process(tgid).text = Some(Arc::clone(&text));
         Ok(text)
-    }
-
-    fn plant_group(&mut self, text: &Text, tgid: i32, group: &[u64]) -> bool {
-        let (Some(first), Some(last)) = (group.first(), group.last()) else { return true };
-        let mut bytes = vec![0; (last - first + 1) as usize];
-        if text.read(*first, &mut bytes).is_err() {
-            return false;
-        }
-        let mut planted: BTreeMap<u64, u8> =
-            group.iter().map(|at| (*at, bytes[(at - first) as usize])).collect();
-        for at in group {
-            bytes[(at - first) as usize] = BREAKPOINT;
-        }
-        self.process(tgid).planted.append(&mut planted);
-        text.write(*first, &bytes).is_ok()
     }
 
     /// Takes a breakpoint out where one struck; whether one did.
@@ -218,4 +205,19 @@ impl Machine<'_> {
             self.unknown_code.push(space.frame(place, place));
         }
     }
+}
+
+/// Writes the breakpoints of one group, noting the bytes that they stand for; whether it could be done.
+fn plant_group(text: &Text, group: &[u64], planted: &mut Vec<(u64, u8)>) -> bool {
+    let (Some(first), Some(last)) = (group.first(), group.last()) else { return true };
+    let mut bytes = vec![0; (last - first + 1) as usize];
+    if text.read(*first, &mut bytes).is_err() {
+        return false;
+    }
+    for at in group {
+        let byte = &mut bytes[(at - first) as usize];
+        planted.push((*at, *byte));
+        *byte = BREAKPOINT;
+    }
+    text.write(*first, &bytes).is_ok()
 }

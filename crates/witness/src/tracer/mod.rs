@@ -161,6 +161,8 @@ pub(crate) struct Machine<'a> {
     pub(crate) output_files: HashSet<(u64, u64)>,
     pub(crate) inodes: HashMap<(u64, u64), u64>,
     pub(crate) root_device: Option<u64>,
+    /// The root inside, where it is a capsule's own and nobody may write to it.
+    pub(crate) root: Option<OwnedFd>,
     pub(crate) memory_device: Option<u64>,
     /// Real time at the start: a file that was changed later was changed by the run.
     pub(crate) real_start: i64,
@@ -246,6 +248,7 @@ impl<'a> Machine<'a> {
             output_files,
             inodes: HashMap::new(),
             root_device: None,
+            root: None,
             memory_device: Some(out.st_dev),
             real_start: real_seconds(),
             outputs,

@@ -16,8 +16,10 @@ const BLOCK: u64 = 4096;
 const SECTOR: u64 = 512;
 const DIRECTORY_SIZE: u64 = 4096;
 
-pub(super) fn stat(_: &mut Machine<'_>, call: Call) -> Handled {
-    Ok(Flow::PassThen(Exit::Stat { address: call.args[1] }))
+pub(super) fn stat(machine: &mut Machine<'_>, call: Call) -> Handled {
+    let follows = call.nr == libc::SYS_stat;
+    let answer = machine.stat_of_path(call, call.args[0], call.args[1], follows);
+    Ok(answer.unwrap_or(Flow::PassThen(Exit::Stat { address: call.args[1] })))
 }
 
 pub(super) fn fstat(machine: &mut Machine<'_>, call: Call) -> Handled {
@@ -34,7 +36,12 @@ pub(super) fn stat_at(machine: &mut Machine<'_>, call: Call) -> Handled {
     {
         return Ok(machine.stat_of_descriptor(call, into));
     }
-    Ok(Flow::PassThen(Exit::Stat { address: call.args[2] }))
+    let answer = match flags as i32 {
+        0 => machine.stat_of_path(call, path, into, true),
+        libc::AT_SYMLINK_NOFOLLOW => machine.stat_of_path(call, path, into, false),
+        _ => None,
+    };
+    Ok(answer.unwrap_or(Flow::PassThen(Exit::Stat { address: into })))
 }
 
 pub(super) fn statx(_: &mut Machine<'_>, call: Call) -> Handled {
@@ -118,6 +125,29 @@ impl Machine<'_> {
 
     fn is_own_file(&self, key: (u64, u64)) -> bool {
         self.output_files.contains(&key) || self.memory_device == Some(key.0)
+    }
+
+    /// Answers for an absolute path in the capsule's own file system, which nobody may write to and in
+    /// which everybody may search every directory; none where another one or a link is on the way.
+    fn stat_of_path(&mut self, call: Call, path: u64, into: u64, follows: bool) -> Option<Flow> {
+        let root = self.root.as_ref()?;
+        let path = memory::read_c_string(call.tid, path).ok().filter(|path| path.first() == Some(&b'/'))?;
+        let found = crate::sys::task::stat_inside(root, &path);
+        let Ok(mut bytes) = found else {
+            let absent = |error: &std::io::Error| {
+                error.raw_os_error().filter(|errno| matches!(*errno, libc::ENOENT | libc::ENOTDIR))
+            };
+            return found.err().as_ref().and_then(absent).map(|errno| Flow::Done(-i64::from(errno)));
+        };
+        let mode = u32::from_le_bytes(std::array::from_fn(|i| bytes[24 + i]));
+        if follows && mode & libc::S_IFMT == libc::S_IFLNK {
+            return None;
+        }
+        let said = self.normalise_stat_bytes(&mut bytes);
+        Some(match memory::write(call.tid, into, &bytes) {
+            Ok(()) => Flow::DoneSaying(0, said),
+            Err(_) => Flow::Done(-i64::from(libc::EFAULT)),
+        })
     }
 
     /// Answers for a descriptor by a duplicate of it.

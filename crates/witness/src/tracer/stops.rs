@@ -1,6 +1,7 @@
 //! Resuming one thread and making sense of what stops it.
 
 use std::collections::{BTreeMap, HashMap};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use super::task::{Life, Process, State, Task};
@@ -89,6 +90,9 @@ impl Machine<'_> {
             self.root_device = std::fs::metadata(format!("/proc/{pid}/root"))
                 .map(|meta| std::os::unix::fs::MetadataExt::dev(&meta))
                 .ok();
+            if self.setup.visible.is_none() {
+                self.root = std::fs::File::open(format!("/proc/{pid}/root")).map(OwnedFd::from).ok();
+            }
         }
         self.on_exec(0)
     }

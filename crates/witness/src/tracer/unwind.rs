@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::fs::File;
 use std::io::Read;
-use std::sync::Arc;
+use std::os::unix::fs::MetadataExt;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use assay_binary::{Address, DebugId, Frame, ModuleId};
 use framehop::x86_64::{CacheX86_64, UnwindRegsX86_64, UnwinderX86_64};
@@ -134,10 +135,43 @@ impl Modules {
         if let Some(image) = self.0.get(path) {
             return Arc::clone(image);
         }
-        let image = Arc::new(Image::read(path, &file(path).and_then(read_bounded).unwrap_or_default()));
+        let image = known_image(path, file(path));
         self.0.insert(path.to_owned(), Arc::clone(&image));
         image
     }
+}
+
+/// What tells two states of a file of the host apart: device, inode, size and both of its times.
+type FileState = (u64, u64, u64, [i64; 4]);
+
+/// Images of this process's runs, newest last: the same modules are asked for again and again.
+static KNOWN: Mutex<VecDeque<(FileState, Arc<Image>)>> = Mutex::new(VecDeque::new());
+/// Most images kept.
+const MAX_KNOWN: usize = 8;
+
+fn state_of(file: &File) -> Option<FileState> {
+    let meta = file.metadata().ok()?;
+    let times = [meta.mtime(), meta.mtime_nsec(), meta.ctime(), meta.ctime_nsec()];
+    Some((meta.dev(), meta.ino(), meta.len(), times))
+}
+
+/// The image of the file that a path inside stands for.
+fn known_image(path: &str, host: Option<std::path::PathBuf>) -> Arc<Image> {
+    let state = host.as_ref().and_then(|host| state_of(&File::open(host).ok()?));
+    let is_it = |(known, image): &&(FileState, Arc<Image>)| Some(*known) == state && image.id.path == path;
+    let known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner).iter().find(is_it).cloned();
+    if let Some((_, image)) = known {
+        return image;
+    }
+    let image = Arc::new(Image::read(path, &host.and_then(read_bounded).unwrap_or_default()));
+    if let Some(state) = state {
+        let mut all = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() == MAX_KNOWN {
+            all.pop_front();
+        }
+        all.push_back((state, Arc::clone(&image)));
+    }
+    image
 }
 
 /// A module where it is mapped.
