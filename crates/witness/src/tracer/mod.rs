@@ -49,6 +49,7 @@ use crate::replay::CoveragePlan;
 use crate::report::{Ending, Fault, Stopped};
 use crate::schedule::Switch;
 use crate::sys::child::{self, Launch, Started};
+use crate::sys::task::CounterRefused;
 use crate::sys::{memory as bytes, ptrace};
 use debug::Stepping;
 use random::Random;
@@ -193,7 +194,13 @@ pub(crate) fn run(
     let watched = Arc::new(Watched::default());
     let started = child::start(launch).map_err(WitnessError::sandbox("starting the first process"))?;
     let (limits, patience) = (setup.limits, setup.patience);
+    // A debugger reads clocks of its own.
+    let refuses = setup.debugger.is_none();
+    let finds = setup.module;
+    let module = |path: &str| if refuses { CounterRefused::lifted(|| finds(path)) } else { finds(path) };
+    let setup = Setup { module: &module, ..setup };
     let mut machine = Machine::new(setup, started, Arc::clone(&watched), outputs)?;
+    let refused = refuses.then(CounterRefused::start);
     let outcome = machine.launch().and_then(|()| {
         let _watchdog = Watchdog::start(Arc::clone(&watched), limits, patience)
             .map_err(WitnessError::sandbox("starting the watchdog"))?;
@@ -201,6 +208,7 @@ pub(crate) fn run(
     });
     let cpu_micros = watched.cpu();
     machine.kill_everything();
+    drop(refused);
     outcome?;
     Ok(machine.observed(cpu_micros))
 }
