@@ -65,7 +65,7 @@ impl Machine<'_> {
         loop {
             ptrace::resume(tid, 0).map_err(failed())?;
             let report = ptrace::wait(tid, 0).map_err(failed())?;
-            if !report.is_some_and(|r| r.status >> 8 == libc::SIGTRAP | libc::PTRACE_EVENT_SECCOMP << 8) {
+            if report.is_none_or(|r| r.status >> 8 != libc::SIGTRAP | libc::PTRACE_EVENT_SECCOMP << 8) {
                 // Killed from outside: nothing of it can be looked at any more.
                 return Err(failed()(std::io::ErrorKind::BrokenPipe.into()));
             }
