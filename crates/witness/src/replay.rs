@@ -355,17 +355,21 @@ fn on_own_thread<T: Send>(
     work: impl FnOnce() -> Result<T, WitnessError> + Send,
 ) -> Result<T, WitnessError> {
     let lost = || WitnessError::Sandbox { step: "tracing", source: std::io::ErrorKind::Other.into() };
+    // The thread begins on its CPU, where this one waits for it: nothing has to be woken elsewhere.
+    let own = task::OwnCpu::pin(cpu);
     std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new()
+        let started = std::thread::Builder::new()
             .name("witness".to_owned())
             .stack_size(TRACER_STACK)
             .spawn_scoped(scope, || {
                 child::block_signals();
-                task::pin_to_one_cpu(cpu);
                 work()
             })
-            .map_err(WitnessError::sandbox("starting the tracing thread"))?;
-        thread.join().unwrap_or_else(|_| Err(lost()))
+            .map_err(WitnessError::sandbox("starting the tracing thread"));
+        if let Some(own) = &own {
+            own.unpin_caller();
+        }
+        started?.join().unwrap_or_else(|_| Err(lost()))
     })
 }
 

@@ -214,8 +214,8 @@ impl RootPlan {
             return Err(unreadable(std::io::ErrorKind::InvalidInput.into()));
         }
         if meta.len() <= SMALL_FILE_BYTES {
-            let mut bytes = Vec::with_capacity(meta.len() as usize);
-            file.by_ref().take(SMALL_FILE_BYTES).read_to_end(&mut bytes).map_err(unreadable)?;
+            let mut bytes = vec![0; meta.len() as usize];
+            file.read_exact(&mut bytes).map_err(unreadable)?;
             if let Some((expected, _)) = expected {
                 let found = Sha256::of(&bytes);
                 if found != expected {

@@ -8,8 +8,8 @@ const AUDIT_ARCH_X86_64: u32 = 0xC000_003E;
 const OFFSET_NR: u32 = 0;
 const OFFSET_ARCH: u32 = 4;
 const OFFSET_ARG2_LOW: u32 = 32;
-/// The message of a stop for a call through another instruction set's table.
-pub(crate) const FOREIGN_ABI: u16 = 1;
+/// The code of the SIGSYS that the filter raises for a call through another instruction set's table.
+pub(crate) const FOREIGN_ABI: i32 = 1;
 /// Calls that change or read only the caller's own memory map or identity.
 const QUIET: [i64; 11] = [
     libc::SYS_rt_sigreturn,
@@ -50,7 +50,7 @@ pub(crate) fn program(has_namespaces: bool) -> Vec<sock_filter> {
     let mut code = vec![
         load(OFFSET_ARCH),
         jump_if_equal(AUDIT_ARCH_X86_64, 1, 0),
-        give(trace | u32::from(FOREIGN_ABI)),
+        give(libc::SECCOMP_RET_TRAP),
         load(OFFSET_NR),
     ];
     for nr in QUIET.iter().chain(if has_namespaces { &IDS[..] } else { &[] }) {

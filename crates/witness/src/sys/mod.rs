@@ -1,6 +1,7 @@
 //! Everything that talks to the kernel directly; the only modules of this crate with `unsafe` in them.
 
 pub(crate) mod child;
+pub(crate) mod clock;
 pub(crate) mod cpu;
 pub(crate) mod filter;
 pub(crate) mod landlock;

@@ -67,6 +67,18 @@ pub(crate) fn set_registers(pid: i32, registers: &Registers) -> io::Result<()> {
     request(libc::PTRACE_SETREGS, pid, 0, std::ptr::from_ref(registers) as usize)
 }
 
+/// The signals that a thread blocks.
+pub(crate) fn signal_mask(pid: i32) -> io::Result<u64> {
+    let mut mask = 0u64;
+    request(libc::PTRACE_GETSIGMASK, pid, size_of::<u64>(), (&raw mut mask) as usize)?;
+    Ok(mask)
+}
+
+/// Says which signals a thread blocks.
+pub(crate) fn set_signal_mask(pid: i32, mask: u64) -> io::Result<()> {
+    request(libc::PTRACE_SETSIGMASK, pid, size_of::<u64>(), (&raw const mask) as usize)
+}
+
 /// The number that goes with an event: a new child's id, or the message of the filter.
 pub(crate) fn event_message(pid: i32) -> io::Result<u64> {
     let mut message: libc::c_ulong = 0;

@@ -1,9 +1,10 @@
 //! Looking at other processes from outside: their descriptors, clocks, ids and CPU.
 #![allow(unsafe_code, reason = "raw system calls on descriptors")]
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use super::check;
 
@@ -54,6 +55,14 @@ pub(crate) fn stat(fd: &OwnedFd) -> io::Result<libc::stat> {
     Ok(stat)
 }
 
+/// `fstat` of a descriptor, as the kernel lays it out.
+pub(crate) fn stat_bytes(fd: &OwnedFd) -> io::Result<[u8; 144]> {
+    let mut bytes = [0u8; 144];
+    // SAFETY: the buffer is as large as the kernel's structure; the raw call asks no alignment of it.
+    check(unsafe { libc::syscall(libc::SYS_fstat, fd.as_raw_fd(), bytes.as_mut_ptr()) })?;
+    Ok(bytes)
+}
+
 /// The status flags of a descriptor.
 pub(crate) fn status_flags(fd: &OwnedFd) -> io::Result<i32> {
     // SAFETY: no pointers.
@@ -71,6 +80,18 @@ pub(crate) fn flock_is_held(fd: &OwnedFd, operation: i32) -> bool {
 pub(crate) fn seek(fd: &OwnedFd, offset: i64, whence: i32) -> io::Result<i64> {
     // SAFETY: no pointers.
     check(unsafe { libc::lseek(fd.as_raw_fd(), offset, whence) })
+}
+
+/// Reads from a descriptor, at its own offset or at this one.
+pub(crate) fn read(fd: &OwnedFd, into: &mut [u8], offset: Option<i64>) -> io::Result<usize> {
+    // SAFETY: the buffer is live and as long as said.
+    let got = unsafe {
+        match offset {
+            None => libc::read(fd.as_raw_fd(), into.as_mut_ptr().cast(), into.len()),
+            Some(offset) => libc::pread(fd.as_raw_fd(), into.as_mut_ptr().cast(), into.len(), offset),
+        }
+    };
+    check(got as i64).map(|n| n as usize)
 }
 
 /// The raw entries of an open directory from its current offset on.
@@ -111,25 +132,93 @@ pub(crate) fn cpu_micros(pid: i32) -> Option<u64> {
     (done == 0).then(|| time.tv_sec as u64 * 1_000_000 + time.tv_nsec as u64 / 1000)
 }
 
-/// Pins the calling thread to one of the CPUs it may use: this one of them, or another one for each call.
-pub(crate) fn pin_to_one_cpu(which: Option<usize>) {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    // SAFETY: the set is plain bits, for which zero is a value, and lives through the calls.
-    unsafe {
-        let mut set: libc::cpu_set_t = std::mem::zeroed();
-        if libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut set) != 0 {
-            return;
-        }
-        let cpus: Vec<usize> =
-            (0..libc::CPU_SETSIZE as usize).filter(|cpu| libc::CPU_ISSET(*cpu, &set)).collect();
-        if let Some(cpu) =
-            cpus.get(which.unwrap_or_else(|| NEXT.fetch_add(1, Ordering::Relaxed)) % cpus.len().max(1))
-        {
+/// How many runs of this process stand on each CPU.
+static RUNS: Mutex<BTreeMap<usize, usize>> = Mutex::new(BTreeMap::new());
+
+/// One CPU for one run. A stop that wakes another CPU costs many times what it costs on the same one.
+pub(crate) struct OwnCpu {
+    cpu: usize,
+    before: libc::cpu_set_t,
+}
+
+impl OwnCpu {
+    /// Pins the calling thread, and what it starts, to one of the CPUs that it may use: this one of them,
+    /// or else the one that it is on, if no more runs stand there than elsewhere.
+    pub(crate) fn pin(which: Option<usize>) -> Option<Self> {
+        // SAFETY: the set is plain bits, for which zero is a value, and lives through the call.
+        let (before, here) = unsafe {
+            let mut set: libc::cpu_set_t = std::mem::zeroed();
+            check(libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut set).into()).ok()?;
+            (set, libc::sched_getcpu() as usize)
+        };
+        // SAFETY: every number is within the set.
+        let may = |cpu: &usize| unsafe { libc::CPU_ISSET(*cpu, &before) };
+        let cpus: Vec<usize> = (0..libc::CPU_SETSIZE as usize).filter(may).collect();
+        let mut runs = RUNS.lock().unwrap_or_else(PoisonError::into_inner);
+        let cpu = match which {
+            Some(which) => *cpus.get(which % cpus.len().max(1))?,
+            None => *cpus.iter().min_by_key(|cpu| (runs.get(cpu).copied().unwrap_or(0), **cpu != here))?,
+        };
+        *runs.entry(cpu).or_default() += 1;
+        drop(runs);
+        // SAFETY: as above.
+        unsafe {
             let mut one: libc::cpu_set_t = std::mem::zeroed();
-            libc::CPU_SET(*cpu, &mut one);
+            libc::CPU_SET(cpu, &mut one);
             libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const one);
         }
+        Some(Self { cpu, before })
     }
+
+    /// Lets the calling thread, which is the one that was pinned, go back to where it may be.
+    pub(crate) fn unpin_caller(&self) {
+        // SAFETY: the set lives through the call.
+        unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const self.before) };
+    }
+}
+
+impl Drop for OwnCpu {
+    fn drop(&mut self) {
+        let mut runs = RUNS.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = runs.get_mut(&self.cpu) {
+            *count = count.saturating_sub(1);
+        }
+    }
+}
+
+/// While this lives, the calling thread may not read the time stamp counter, just as the program may not.
+///
+/// The two take turns on one CPU at every stop, and where they differ in this the kernel writes a control
+/// register each time, which a virtual machine pays for dearly: on one, a stop took 36 us instead of 18.
+/// Reading a clock through the C library reads the counter, so nothing may do so meanwhile.
+pub(crate) struct CounterRefused;
+
+impl CounterRefused {
+    pub(crate) fn start() -> Self {
+        refuse_counter(true);
+        Self
+    }
+
+    /// Does something that may read a clock.
+    pub(crate) fn lifted<T>(work: impl FnOnce() -> T) -> T {
+        refuse_counter(false);
+        let done = work();
+        refuse_counter(true);
+        done
+    }
+}
+
+impl Drop for CounterRefused {
+    fn drop(&mut self) {
+        refuse_counter(false);
+    }
+}
+
+/// Whether the calling thread's reads of the counter raise a signal; what it starts inherits that.
+pub(crate) fn refuse_counter(refuse: bool) {
+    let mode = if refuse { libc::PR_TSC_SIGSEGV } else { libc::PR_TSC_ENABLE };
+    // SAFETY: no pointers. Where the kernel refuses, nothing changes.
+    unsafe { libc::prctl(libc::PR_SET_TSC, mode, 0, 0, 0) };
 }
 
 /// The effective user id of this process.
@@ -199,6 +288,23 @@ pub(crate) fn robust_list(tid: i32) -> Option<u64> {
     // SAFETY: both pointers are to live values.
     let done = unsafe { libc::syscall(libc::SYS_get_robust_list, tid, &raw mut head, &raw mut size) };
     (done == 0 && head != 0).then_some(head)
+}
+
+/// What `lstat` says of an absolute path in the file system at `root`, as long as no link and no other
+/// file system is on the way: `ELOOP` or `EXDEV` where one is.
+pub(crate) fn stat_inside(root: &OwnedFd, path: &[u8]) -> io::Result<[u8; 144]> {
+    let path = std::ffi::CString::new(path).map_err(|_| io::ErrorKind::InvalidInput)?;
+    // SAFETY: the structure is plain numbers, for which zero is a value.
+    let mut how: libc::open_how = unsafe { std::mem::zeroed() };
+    how.flags = (libc::O_PATH | libc::O_NOFOLLOW | libc::O_CLOEXEC) as u64;
+    how.resolve = libc::RESOLVE_IN_ROOT | libc::RESOLVE_NO_SYMLINKS | libc::RESOLVE_NO_XDEV;
+    // SAFETY: the path is a C string, the structure is live and as long as said.
+    let fd = check(unsafe {
+        let size = size_of::<libc::open_how>();
+        libc::syscall(libc::SYS_openat2, root.as_raw_fd(), path.as_ptr(), &raw const how, size)
+    })?;
+    // SAFETY: the kernel just gave us this descriptor.
+    stat_bytes(&unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
 
 /// Opens a path as if `root` were the root: no link and no `..` leads out of it.

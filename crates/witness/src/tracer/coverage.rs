@@ -1,6 +1,7 @@
 //! Which functions were executed, by breakpoints that each strike once.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use assay_binary::{Address, FunctionRef};
 
@@ -8,6 +9,7 @@ use super::Machine;
 use super::modules::mappings;
 use super::unwind::Space;
 use crate::error::WitnessError;
+use crate::replay::CoveragePlan;
 use crate::report::Ending;
 use crate::sys::memory::Text;
 use crate::sys::ptrace;
@@ -26,7 +28,51 @@ pub(crate) struct Covered {
     range: Range<u64>,
     /// What an address of the file is shifted by.
     bias: u64,
-    path: String,
+    /// Its place in the plans.
+    plan: usize,
+}
+
+/// A place in a watched module.
+#[derive(Clone, Copy)]
+struct Place {
+    plan: usize,
+    /// Its address in the file.
+    address: u64,
+    bias: u64,
+}
+
+/// A plan as it is asked at every breakpoint: each list sorted.
+pub(crate) struct Lookup {
+    entries: Vec<u64>,
+    traps: Vec<Range<u64>>,
+    watch: Vec<u64>,
+}
+
+impl Lookup {
+    pub(super) fn of(plan: &CoveragePlan) -> Self {
+        let sorted = |addresses: &[Address]| {
+            let mut all: Vec<u64> = addresses.iter().map(|address| address.0).collect();
+            all.sort_unstable();
+            all
+        };
+        let mut all = plan.traps.clone();
+        all.sort_unstable_by_key(|range| (range.start, range.end));
+        let mut traps: Vec<Range<u64>> = Vec::with_capacity(all.len());
+        for range in all {
+            match traps.last_mut() {
+                // Ranges that overlap are put back together.
+                Some(last) if range.start < last.end => last.end = last.end.max(range.end),
+                _ => traps.push(range),
+            }
+        }
+        Self { entries: sorted(&plan.entries), traps, watch: sorted(&plan.watch) }
+    }
+
+    /// The range to which a trap's address belongs.
+    fn trap(&self, address: u64) -> Option<Range<u64>> {
+        let next = self.traps.partition_point(|range| range.start <= address);
+        self.traps[..next].last().filter(|range| range.contains(&address)).cloned()
+    }
 }
 
 impl Machine<'_> {
@@ -52,7 +98,10 @@ impl Machine<'_> {
         offset: u64,
     ) -> Result<(), WitnessError> {
         self.forget_covered(tgid, &range);
-        let Some(plan) = self.setup.coverage.iter().find(|plan| plan.path == path) else { return Ok(()) };
+        let Some(index) = self.setup.coverage.iter().position(|plan| plan.path == path) else {
+            return Ok(());
+        };
+        let plan = &self.setup.coverage[index];
         let image = self.unwinding.image(path, self.setup.module);
         let Some(address) = image.address_of(offset) else { return Ok(()) };
         let bias = range.start.wrapping_sub(address);
@@ -62,19 +111,22 @@ impl Machine<'_> {
         let mut places: Vec<u64> = here.collect();
         places.sort_unstable();
         places.dedup();
-        let text = Text::open(tid).map_err(WitnessError::sandbox("opening the program's memory"))?;
+        let text = self.program_text(tid, tgid)?;
         let mut rest = places.as_slice();
+        let mut planted = Vec::with_capacity(places.len());
         while let Some(first) = rest.first() {
             let count = rest.partition_point(|at| at - first < WINDOW);
             let (group, others) = rest.split_at(count);
-            if !self.plant_group(&text, tgid, group) {
+            if !plant_group(&text, group, &mut planted) {
                 let detail = format!("breakpoints cannot be planted in {path} near {first:#x}");
                 self.end(Ending::Unsupported { code: "coverage_plan".to_owned(), detail });
                 return Ok(());
             }
             rest = others;
         }
-        self.process(tgid).covered.push(Covered { range, bias, path: path.to_owned() });
+        let process = self.process(tgid);
+        process.planted.append(&mut planted.into_iter().collect());
+        process.covered.push(Covered { range, bias, plan: index });
         Ok(())
     }
 
@@ -88,23 +140,19 @@ impl Machine<'_> {
     }
 
     /// The module that a place lies in, and its address there.
-    fn covered(&mut self, tgid: i32, place: u64) -> Option<(String, u64)> {
+    fn covered(&mut self, tgid: i32, place: u64) -> Option<Place> {
         let found = self.process(tgid).covered.iter().find(|covered| covered.range.contains(&place))?;
-        Some((found.path.clone(), place.wrapping_sub(found.bias)))
+        Some(Place { plan: found.plan, address: place.wrapping_sub(found.bias), bias: found.bias })
     }
 
-    fn plant_group(&mut self, text: &Text, tgid: i32, group: &[u64]) -> bool {
-        let (Some(first), Some(last)) = (group.first(), group.last()) else { return true };
-        let mut bytes = vec![0; (last - first + 1) as usize];
-        if text.read(*first, &mut bytes).is_err() {
-            return false;
+    /// The program's memory as a file, opened once for each image.
+    pub(super) fn program_text(&mut self, tid: i32, tgid: i32) -> Result<Arc<Text>, WitnessError> {
+        if let Some(text) = &self.process(tgid).text {
+            return Ok(Arc::clone(text));
         }
-        for at in group {
-            let byte = &mut bytes[(at - first) as usize];
-            self.process(tgid).planted.insert(*at, *byte);
-            *byte = BREAKPOINT;
-        }
-        text.write(*first, &bytes).is_ok()
+        let text = Arc::new(Text::open(tid).map_err(WitnessError::sandbox("opening the program's memory"))?);
+        self.process(tgid).text = Some(Arc::clone(&text));
+        Ok(text)
     }
 
     /// Takes a breakpoint out where one struck; whether one did.
@@ -113,13 +161,14 @@ impl Machine<'_> {
         let mut registers = ptrace::registers(tid).map_err(WitnessError::sandbox("reading registers"))?;
         let place = registers.rip.wrapping_sub(1);
         let Some(byte) = self.process(tgid).planted.remove(&place) else { return Ok(false) };
-        let text = Text::open(tid).map_err(WitnessError::sandbox("opening the program's memory"))?;
+        let text = self.program_text(tid, tgid)?;
         text.write(place, &[byte]).map_err(WitnessError::sandbox("taking a breakpoint out"))?;
         self.open_trap(tgid, place, &text)?;
         registers.rip = place;
         ptrace::set_registers(tid, &registers).map_err(WitnessError::sandbox("writing registers"))?;
-        self.note_executed(tid, tgid, place);
-        if self.is_watched(tgid, place) {
+        let known = self.covered(tgid, place);
+        self.note_executed(tid, known, place);
+        if known.is_some_and(|known| self.lookups[known.plan].watch.binary_search(&known.address).is_ok()) {
             self.note_fault(at, WATCHED)?;
         }
         Ok(true)
@@ -128,11 +177,8 @@ impl Machine<'_> {
     /// Every byte of a trap range holds a breakpoint, so the instruction that struck one is damaged behind
     /// its first byte: the whole range is put back.
     fn open_trap(&mut self, tgid: i32, place: u64, text: &Text) -> Result<(), WitnessError> {
-        let Some((path, address)) = self.covered(tgid, place) else { return Ok(()) };
-        let bias = place.wrapping_sub(address);
-        let plan = self.setup.coverage.iter().find(|plan| plan.path == path);
-        let range = plan.and_then(|plan| plan.traps.iter().find(|range| range.contains(&address)).cloned());
-        let Some(range) = range else { return Ok(()) };
+        let Some(Place { plan, address, bias }) = self.covered(tgid, place) else { return Ok(()) };
+        let Some(range) = self.lookups[plan].trap(address) else { return Ok(()) };
         let (from, to) = (range.start.wrapping_add(bias), range.end.wrapping_add(bias));
         let planted = &mut self.process(tgid).planted;
         let own: Vec<(u64, u8)> = planted.range(from..to).map(|(at, byte)| (*at, *byte)).collect();
@@ -149,23 +195,29 @@ impl Machine<'_> {
         Ok(())
     }
 
-    fn is_watched(&mut self, tgid: i32, place: u64) -> bool {
-        let Some((path, address)) = self.covered(tgid, place) else { return false };
-        let address = Address(address);
-        self.setup.coverage.iter().any(|plan| plan.path == path && plan.watch.contains(&address))
-    }
-
-    fn note_executed(&mut self, tid: i32, tgid: i32, place: u64) {
-        let Some((path, address)) = self.covered(tgid, place) else { return };
-        let address = Address(address);
-        let plan = self.setup.coverage.iter().find(|plan| plan.path == path);
-        let is_entry = plan.is_some_and(|plan| plan.entries.contains(&address));
-        if is_entry {
-            let module = self.unwinding.image(&path, self.setup.module).id.clone();
-            self.functions.insert(FunctionRef { module, offset: address });
+    fn note_executed(&mut self, tid: i32, known: Option<Place>, place: u64) {
+        let Some(Place { plan, address, .. }) = known else { return };
+        if self.lookups[plan].entries.binary_search(&address).is_ok() {
+            let module = self.unwinding.image(&self.setup.coverage[plan].path, self.setup.module).id.clone();
+            self.functions.insert(FunctionRef { module, offset: Address(address) });
         } else if self.unknown_code.len() < MAX_UNKNOWN {
             let space = Space::of(tid, &mut self.unwinding, self.setup.module);
             self.unknown_code.push(space.frame(place, place));
         }
     }
+}
+
+/// Writes the breakpoints of one group, noting the bytes that they stand for; whether it could be done.
+fn plant_group(text: &Text, group: &[u64], planted: &mut Vec<(u64, u8)>) -> bool {
+    let (Some(first), Some(last)) = (group.first(), group.last()) else { return true };
+    let mut bytes = vec![0; (last - first + 1) as usize];
+    if text.read(*first, &mut bytes).is_err() {
+        return false;
+    }
+    for at in group {
+        let byte = &mut bytes[(at - first) as usize];
+        planted.push((*at, *byte));
+        *byte = BREAKPOINT;
+    }
+    text.write(*first, &bytes).is_ok()
 }

@@ -80,7 +80,7 @@ impl Machine<'_> {
                 let mut bytes = vec![0; result.clamp(0, MAX_FILL) as usize];
                 let got = memory::read_some(tid, address, &mut bytes).unwrap_or(0);
                 bytes.truncate(got);
-                if reads_own_maps(tgid, self.tasks[at].registers.rdi) {
+                if self.has_own_maps && reads_own_maps(tgid, self.tasks[at].registers.rdi) {
                     modules::mask_ranges(&mut bytes);
                 }
                 return Ok(Said::More(format!(" {}", digest_text(&bytes))));
@@ -166,7 +166,7 @@ impl Machine<'_> {
         }
     }
 
-    fn forget(&mut self, tgid: i32, first: u32, last: u32) {
+    pub(super) fn forget(&mut self, tgid: i32, first: u32, last: u32) {
         let within = |fd: &i32| (first..=last).contains(&(*fd as u32));
         let process = self.process(tgid);
         process.kinds.retain(|fd, _| !within(fd));
@@ -307,7 +307,7 @@ impl Machine<'_> {
         Ok(())
     }
 
-    fn note_touched(&mut self, at: usize) {
+    pub(super) fn note_touched(&mut self, at: usize) {
         let paths = std::mem::take(&mut self.tasks[at].paths);
         self.touched.extend(paths);
     }

@@ -14,6 +14,8 @@ type Handled = Result<Flow, WitnessError>;
 const PIPE_CHUNK: u64 = 4096;
 /// `fcntl`'s command that chooses a signal for readiness.
 const F_SETSIG: i32 = 10;
+/// Most bytes of a file that the tracer reads in the program's place.
+const MAX_COPIED: u64 = 128 << 10;
 /// Most random bytes that one read gives.
 const MAX_RANDOM: u64 = 1 << 20;
 
@@ -33,6 +35,7 @@ pub(super) fn read(machine: &mut Machine<'_>, call: Call) -> Handled {
         Kind::Stream | Kind::Signals | Kind::Terminal if machine.would_block(call.tgid, fd, libc::POLLIN) => {
             Flow::Block(Wait::Descriptor { fd, events: libc::POLLIN, deadline: None, then })
         }
+        Kind::Plain if call.args[2] <= MAX_COPIED && !machine.has_own_maps => machine.read_for(call),
         _ => Flow::PassThen(then),
     })
 }
@@ -149,9 +152,24 @@ fn duplicate(machine: &mut Machine<'_>, call: Call, fd: i32, flags: i32) -> Hand
     Ok(Flow::PassThen(Exit::Duplicated { original: Box::new(original) }))
 }
 
-pub(super) fn close(_: &mut Machine<'_>, call: Call) -> Handled {
+pub(super) fn close(machine: &mut Machine<'_>, call: Call) -> Handled {
     let fd = call.args[0] as u32;
+    if machine.process(call.tgid).handle.descriptor(fd as i32).is_ok() {
+        machine.forget(call.tgid, fd, fd);
+        return Ok(Flow::PassAs(0));
+    }
     Ok(Flow::PassThen(Exit::Forget { first: fd, last: fd }))
+}
+
+/// Done on a duplicate, which has the same offset.
+pub(super) fn seek(machine: &mut Machine<'_>, call: Call) -> Handled {
+    let (fd, offset, whence) = (call.args[0] as i32, call.args[1] as i64, call.args[2] as i32);
+    if machine.kind(call.tgid, fd) != Kind::Plain {
+        return Ok(Flow::PassThen(Exit::Note));
+    }
+    let copy = machine.process(call.tgid).handle.descriptor(fd);
+    let moved = copy.and_then(|copy| task::seek(&copy, offset, whence));
+    Ok(Flow::Done(moved.unwrap_or_else(|failed| error_of(&failed))))
 }
 
 pub(super) fn close_range(_: &mut Machine<'_>, call: Call) -> Handled {
@@ -295,7 +313,35 @@ fn is_signal_file(tgid: i32, fd: i32) -> bool {
     target.is_ok_and(|target| target.as_os_str() == "anon_inode:[signalfd]")
 }
 
+/// What the kernel would say, given its error.
+fn error_of(error: &std::io::Error) -> i64 {
+    -i64::from(error.raw_os_error().unwrap_or(libc::EIO))
+}
+
 impl Machine<'_> {
+    /// Reads a file for the program through a duplicate, which has the same offset: one stop, not two.
+    fn read_for(&mut self, call: Call) -> Flow {
+        let offset = (call.nr == libc::SYS_pread64).then_some(call.args[3] as i64);
+        let mut bytes = vec![0; call.args[2] as usize];
+        let copy = match self.process(call.tgid).handle.descriptor(call.args[0] as i32) {
+            Ok(copy) => copy,
+            Err(failed) => return Flow::Done(error_of(&failed)),
+        };
+        let got = match task::read(&copy, &mut bytes, offset) {
+            Ok(got) => got,
+            Err(failed) => return Flow::Done(error_of(&failed)),
+        };
+        bytes.truncate(got);
+        if memory::write(call.tid, call.args[1], &bytes).is_err() {
+            if offset.is_none() {
+                // A file that cannot seek has no offset to put back.
+                let _ = task::seek(&copy, -(got as i64), libc::SEEK_CUR);
+            }
+            return error(libc::EFAULT);
+        }
+        Flow::DoneSaying(got as i64, format!(" {}", super::digest_text(&bytes)))
+    }
+
     /// What a descriptor is, asked once.
     pub(crate) fn kind(&mut self, tgid: i32, fd: i32) -> Kind {
         if let Some(kind) = self.process(tgid).kinds.get(&fd) {

@@ -1,5 +1,6 @@
 //! The tracer: one thread of the witness runs at a time, and every call goes through here.
 
+mod clock;
 mod coverage;
 mod debug;
 mod dirs;
@@ -48,6 +49,7 @@ use crate::replay::CoveragePlan;
 use crate::report::{Ending, Fault, Stopped};
 use crate::schedule::Switch;
 use crate::sys::child::{self, Launch, Started};
+use crate::sys::task::CounterRefused;
 use crate::sys::{memory as bytes, ptrace};
 use debug::Stepping;
 use random::Random;
@@ -134,6 +136,8 @@ pub(crate) struct Machine<'a> {
     following: preempt::Following,
     stuck: Option<Switch>,
     run_length: u32,
+    /// How many reads of the clock the running thread may have answered without a stop.
+    clock_allowed: u64,
     /// Virtual nanoseconds since the start.
     pub(crate) now: u64,
     /// How much of it passed while everybody waited.
@@ -142,6 +146,8 @@ pub(crate) struct Machine<'a> {
     pub(crate) trace: Trace,
     events: u64,
     watched: Arc<Watched>,
+    /// Whether the run has opened a list of its own mappings: only then is every read looked at.
+    pub(crate) has_own_maps: bool,
     /// Whether the run has made a named pipe: only then is every open looked at.
     pub(crate) has_named_pipes: bool,
     pub(crate) meetings: Vec<named_pipe::Meeting>,
@@ -156,6 +162,8 @@ pub(crate) struct Machine<'a> {
     pub(crate) output_files: HashSet<(u64, u64)>,
     pub(crate) inodes: HashMap<(u64, u64), u64>,
     pub(crate) root_device: Option<u64>,
+    /// The root inside, where it is a capsule's own and nobody may write to it.
+    pub(crate) root: Option<OwnedFd>,
     pub(crate) memory_device: Option<u64>,
     /// Real time at the start: a file that was changed later was changed by the run.
     pub(crate) real_start: i64,
@@ -173,6 +181,8 @@ pub(crate) struct Machine<'a> {
     /// The thread of which a debugger wants one instruction.
     stepping: Option<Stepping>,
     unwinding: unwind::Modules,
+    /// The coverage plans, in their order.
+    lookups: Vec<coverage::Lookup>,
 }
 
 /// Runs what was prepared, on the calling thread, to its end; nothing is left of it afterwards.
@@ -184,7 +194,13 @@ pub(crate) fn run(
     let watched = Arc::new(Watched::default());
     let started = child::start(launch).map_err(WitnessError::sandbox("starting the first process"))?;
     let (limits, patience) = (setup.limits, setup.patience);
+    // A debugger reads clocks of its own.
+    let refuses = setup.debugger.is_none();
+    let finds = setup.module;
+    let module = |path: &str| if refuses { CounterRefused::lifted(|| finds(path)) } else { finds(path) };
+    let setup = Setup { module: &module, ..setup };
     let mut machine = Machine::new(setup, started, Arc::clone(&watched), outputs)?;
+    let refused = refuses.then(CounterRefused::start);
     let outcome = machine.launch().and_then(|()| {
         let _watchdog = Watchdog::start(Arc::clone(&watched), limits, patience)
             .map_err(WitnessError::sandbox("starting the watchdog"))?;
@@ -192,6 +208,7 @@ pub(crate) fn run(
     });
     let cpu_micros = watched.cpu();
     machine.kill_everything();
+    drop(refused);
     outcome?;
     Ok(machine.observed(cpu_micros))
 }
@@ -220,12 +237,14 @@ impl<'a> Machine<'a> {
             following: preempt::Following::default(),
             stuck: None,
             run_length: 0,
+            clock_allowed: 0,
             now: 0,
             idle: 0,
             random: Random::new(setup.seed),
             trace: Trace::new(setup.keep_trace),
             events: 0,
             watched,
+            has_own_maps: false,
             has_named_pipes: false,
             meetings: Vec::new(),
             timers: Vec::new(),
@@ -237,6 +256,7 @@ impl<'a> Machine<'a> {
             output_files,
             inodes: HashMap::new(),
             root_device: None,
+            root: None,
             memory_device: Some(out.st_dev),
             real_start: real_seconds(),
             outputs,
@@ -252,6 +272,7 @@ impl<'a> Machine<'a> {
             stopped: None,
             stepping: None,
             unwinding: unwind::Modules::default(),
+            lookups: setup.coverage.iter().map(coverage::Lookup::of).collect(),
             setup,
         })
     }
@@ -349,11 +370,8 @@ impl<'a> Machine<'a> {
             return Ok(());
         }
         let nr = registers.orig_rax as i64;
-        let message = ptrace::event_message(tid).map_err(WitnessError::sandbox("reading an event"))?;
-        let row = (message == 0).then(|| self.table.get(nr)).flatten();
-        let Some(row) = row else {
-            let detail =
-                if message == 0 { format!("system call {nr}") } else { format!("foreign call {nr}") };
+        let Some(row) = self.table.get(nr) else {
+            let detail = format!("system call {nr}");
             self.end(Ending::Unsupported { code: "unmodelled_syscall".to_owned(), detail });
             return Ok(());
         };
@@ -380,8 +398,13 @@ impl<'a> Machine<'a> {
                 let line = std::mem::take(&mut self.tasks[at].line);
                 self.trace.add(&line);
             }
+            Flow::PassAs(result) => {
+                let line = std::mem::take(&mut self.tasks[at].line);
+                self.trace.add(&format!("{line} = {result}"));
+            }
             Flow::PassThen(exit) => self.tasks[at].exit = Some(exit),
             Flow::Done(result) => self.complete(at, result),
+            Flow::DoneSaying(result, more) => self.complete_saying(at, result, &more),
             Flow::Yield(result) => {
                 self.complete(at, result);
                 self.yielded = true;
@@ -398,13 +421,17 @@ impl<'a> Machine<'a> {
 
     /// Skips the call that a thread is stopped at and gives it this result.
     pub(crate) fn complete(&mut self, at: usize, result: i64) {
+        self.complete_saying(at, result, "");
+    }
+
+    fn complete_saying(&mut self, at: usize, result: i64, more: &str) {
         let task = &mut self.tasks[at];
         task.registers.orig_rax = u64::MAX;
         task.registers.rax = result as u64;
         task.state = State::Ready;
         let (tid, registers) = (task.tid, task.registers);
         let line = std::mem::take(&mut task.line);
-        self.trace.add(&format!("{line} = {result}"));
+        self.trace.add(&format!("{line} = {result}{more}"));
         // A thread that was killed meanwhile has no registers; its end is reported by itself.
         let _ = ptrace::set_registers(tid, &registers);
     }

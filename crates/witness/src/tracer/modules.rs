@@ -49,6 +49,9 @@ pub(crate) fn maps_text(tid: i32) -> Vec<u8> {
         if line.ends_with("[vdso]") || line.contains("[vvar") || line.ends_with("[vsyscall]") {
             continue;
         }
+        if line.contains(crate::sys::clock::NAME) {
+            continue;
+        }
         let mut fields = line.splitn(6, ' ');
         let mut next = || fields.next().unwrap_or("");
         let (range, flags, offset, _, _, path) = (next(), next(), next(), next(), next(), next());

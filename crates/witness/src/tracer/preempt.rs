@@ -35,6 +35,14 @@ pub(crate) struct Following {
 }
 
 impl Machine<'_> {
+    /// After how many events the next switch is looked for.
+    pub(super) fn next_switch_event(&self) -> Option<u64> {
+        self.setup.schedule[self.following.next.min(self.setup.schedule.len())..]
+            .iter()
+            .map(|switch| switch.event)
+            .find(|event| *event >= self.events)
+    }
+
     fn next_switch(&self) -> Option<&Switch> {
         self.setup.schedule.get(self.following.next)
     }
@@ -130,6 +138,10 @@ impl Machine<'_> {
     pub(super) fn on_patience(&mut self, at: usize) -> Result<(), WitnessError> {
         let tid = self.tasks[at].tid;
         let registers = ptrace::registers(tid).map_err(WitnessError::sandbox("reading registers"))?;
+        if self.is_clock_code(self.tasks[at].tgid, registers.rip) {
+            // That code is not the program's own; the watchdog asks again.
+            return Ok(());
+        }
         let place = place_of(tid, registers.rip);
         let (event, thread) = (self.events, self.tasks[at].index);
         self.stuck = Some(Switch { event, thread, place, hits: 1 });

@@ -148,32 +148,50 @@ impl Machine<'_> {
         line.and_then(|ids| ids.split_whitespace().last()).and_then(|id| id.parse().ok()).unwrap_or(tid)
     }
 
-    /// Makes the stack of a fresh image the same everywhere: no vDSO, known random bytes.
-    pub(crate) fn fix_auxiliary_vector(&mut self, tid: i32) -> std::io::Result<()> {
-        const MAX_WORDS: u64 = 1 << 20;
+    /// Makes the stack of a fresh image the same everywhere: known random bytes, and no vDSO but the
+    /// tracer's own.
+    pub(crate) fn fix_auxiliary_vector(&mut self, tid: i32, has_clock: bool) -> std::io::Result<()> {
         let registers = crate::sys::ptrace::registers(tid)?;
-        let arguments = memory::read_u64(tid, registers.rsp)?;
-        let mut at = registers.rsp + 8 * (arguments + 2);
-        let end = at + 8 * MAX_WORDS;
-        while memory::read_u64(tid, at)? != 0 {
-            at += 8;
-            if at > end {
-                return Err(std::io::ErrorKind::InvalidData.into());
-            }
-        }
-        at += 8;
-        loop {
-            let (kind, value) = (memory::read_u64(tid, at)?, memory::read_u64(tid, at + 8)?);
-            match kind {
-                libc::AT_NULL => return Ok(()),
-                libc::AT_SYSINFO_EHDR => memory::write(tid, at, &libc::AT_IGNORE.to_le_bytes())?,
+        let (words, first) = initial_stack(tid, registers.rsp)?;
+        for (at, pair) in words[first..].chunks_exact(2).enumerate() {
+            let place = registers.rsp + 8 * (first + 2 * at) as u64;
+            match pair[0] {
+                libc::AT_NULL => break,
+                libc::AT_SYSINFO_EHDR if !has_clock => {
+                    memory::write(tid, place, &libc::AT_IGNORE.to_le_bytes())?;
+                }
                 libc::AT_RANDOM => {
                     let bytes = self.random.bytes(16);
-                    memory::write(tid, value, &bytes)?;
+                    memory::write(tid, pair[1], &bytes)?;
                 }
                 _ => {}
             }
-            at += 16;
         }
+        Ok(())
+    }
+}
+
+/// The words from the stack pointer of a fresh image on, and where in them the auxiliary vector begins.
+fn initial_stack(tid: i32, from: u64) -> std::io::Result<(Vec<u64>, usize)> {
+    const FIRST_LOOK: usize = 8 << 10;
+    const LAST_LOOK: usize = 8 << 20;
+    let mut look = FIRST_LOOK;
+    loop {
+        let mut bytes = vec![0; look];
+        let got = memory::read_some(tid, from, &mut bytes)?;
+        let word = |chunk: &[u8]| u64::from_le_bytes(std::array::from_fn(|i| chunk[i]));
+        let words: Vec<u64> = bytes[..got].chunks_exact(8).map(word).collect();
+        let environment = words.first().map_or(0, |arguments| *arguments as usize).saturating_add(2);
+        let rest = words.get(environment..).unwrap_or(&[]);
+        if let Some(variables) = rest.iter().position(|word| *word == 0) {
+            let first = environment + variables + 1;
+            if words[first..].chunks_exact(2).any(|pair| pair[0] == libc::AT_NULL) {
+                return Ok((words, first));
+            }
+        }
+        if got < look || look >= LAST_LOOK {
+            return Err(std::io::ErrorKind::InvalidData.into());
+        }
+        look *= 4;
     }
 }

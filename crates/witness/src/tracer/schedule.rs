@@ -9,7 +9,7 @@ use crate::sys::{ptrace, task};
 /// A hundred years of nanoseconds: what waits longer waits for ever.
 const HORIZON: u64 = 100 * 365 * 86_400 * 1_000_000_000;
 /// Events in a row after which another thread that can run gets its turn.
-const SHARE: u32 = 500;
+pub(super) const SHARE: u32 = 500;
 /// How often and how long the kernel is given time to deliver.
 const SETTLE_LOOKS: u32 = 2;
 const SETTLE_PAUSE: std::time::Duration = std::time::Duration::from_micros(100);

@@ -36,7 +36,22 @@ pub(super) fn sigaction(machine: &mut Machine<'_>, call: Call) -> Handled {
             machine.process(call.tgid).is_quiet_about_stops = flags & libc::SA_NOCLDSTOP as u64 != 0;
         }
     }
-    Ok(Flow::PassThen(Exit::Note))
+    Ok(if action_is_taken(machine, call) { Flow::PassAs(0) } else { Flow::PassThen(Exit::Note) })
+}
+
+/// Whether the kernel can only say yes: the numbers are right, the new action can be read, and the old one
+/// goes to the stack in use.
+fn action_is_taken(machine: &Machine<'_>, call: Call) -> bool {
+    const SET_BYTES: u64 = 8;
+    const NEAR: u64 = 4096;
+    let [signal, new, old, size, ..] = call.args;
+    let stack = machine.tasks[call.task].registers.rsp;
+    let may_change = new == 0 || !matches!(signal as i32, libc::SIGKILL | libc::SIGSTOP);
+    (1..=64).contains(&signal)
+        && size == SET_BYTES
+        && may_change
+        && (new == 0 || memory::read(call.tid, new, &mut [0; 32]).is_ok())
+        && (old == 0 || (stack..stack.saturating_add(NEAR)).contains(&old))
 }
 
 pub(super) fn sigsuspend(machine: &mut Machine<'_>, call: Call) -> Handled {

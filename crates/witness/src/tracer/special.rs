@@ -51,7 +51,10 @@ pub(crate) fn find(machine: &mut Machine<'_>, call: Call, path: &[u8]) -> Option
     }
     let name = own_proc(machine, call, path)?;
     Some(match name.as_str() {
-        "maps" => Special::Text(modules::maps_text(call.tid)),
+        "maps" => {
+            machine.has_own_maps = true;
+            Special::Text(modules::maps_text(call.tid))
+        }
         "cgroup" => Special::Text(b"0::/\n".to_vec()),
         "comm" => Special::Text(super::procfs::name(call.tid).into_bytes()),
         "stat" => Special::Text(machine.stat_text(call)),

@@ -16,16 +16,32 @@ const BLOCK: u64 = 4096;
 const SECTOR: u64 = 512;
 const DIRECTORY_SIZE: u64 = 4096;
 
-pub(super) fn stat(_: &mut Machine<'_>, call: Call) -> Handled {
-    Ok(Flow::PassThen(Exit::Stat { address: call.args[1] }))
+pub(super) fn stat(machine: &mut Machine<'_>, call: Call) -> Handled {
+    let follows = call.nr == libc::SYS_stat;
+    let answer = machine.stat_of_path(call, call.args[0], call.args[1], follows);
+    Ok(answer.unwrap_or(Flow::PassThen(Exit::Stat { address: call.args[1] })))
 }
 
-pub(super) fn fstat(_: &mut Machine<'_>, call: Call) -> Handled {
-    Ok(Flow::PassThen(Exit::Stat { address: call.args[1] }))
+pub(super) fn fstat(machine: &mut Machine<'_>, call: Call) -> Handled {
+    Ok(machine.stat_of_descriptor(call, call.args[1]))
 }
 
-pub(super) fn stat_at(_: &mut Machine<'_>, call: Call) -> Handled {
-    Ok(Flow::PassThen(Exit::Stat { address: call.args[2] }))
+pub(super) fn stat_at(machine: &mut Machine<'_>, call: Call) -> Handled {
+    let [_, path, into, flags, ..] = call.args;
+    let mut first = [0];
+    if flags == libc::AT_EMPTY_PATH as u64
+        && call.args[0] as i32 >= 0
+        && memory::read(call.tid, path, &mut first).is_ok()
+        && first == [0]
+    {
+        return Ok(machine.stat_of_descriptor(call, into));
+    }
+    let answer = match flags as i32 {
+        0 => machine.stat_of_path(call, path, into, true),
+        libc::AT_SYMLINK_NOFOLLOW => machine.stat_of_path(call, path, into, false),
+        _ => None,
+    };
+    Ok(answer.unwrap_or(Flow::PassThen(Exit::Stat { address: into })))
 }
 
 pub(super) fn statx(_: &mut Machine<'_>, call: Call) -> Handled {
@@ -111,12 +127,55 @@ impl Machine<'_> {
         self.output_files.contains(&key) || self.memory_device == Some(key.0)
     }
 
+    /// Answers for an absolute path in the capsule's own file system, which nobody may write to and in
+    /// which everybody may search every directory; none where another one or a link is on the way.
+    fn stat_of_path(&mut self, call: Call, path: u64, into: u64, follows: bool) -> Option<Flow> {
+        let root = self.root.as_ref()?;
+        let path = memory::read_c_string(call.tid, path).ok().filter(|path| path.first() == Some(&b'/'))?;
+        let found = crate::sys::task::stat_inside(root, &path);
+        let Ok(mut bytes) = found else {
+            let absent = |error: &std::io::Error| {
+                error.raw_os_error().filter(|errno| matches!(*errno, libc::ENOENT | libc::ENOTDIR))
+            };
+            return found.err().as_ref().and_then(absent).map(|errno| Flow::Done(-i64::from(errno)));
+        };
+        let mode = u32::from_le_bytes(std::array::from_fn(|i| bytes[24 + i]));
+        if follows && mode & libc::S_IFMT == libc::S_IFLNK {
+            return None;
+        }
+        let said = self.normalise_stat_bytes(&mut bytes);
+        Some(match memory::write(call.tid, into, &bytes) {
+            Ok(()) => Flow::DoneSaying(0, said),
+            Err(_) => Flow::Done(-i64::from(libc::EFAULT)),
+        })
+    }
+
+    /// Answers for a descriptor by a duplicate of it.
+    fn stat_of_descriptor(&mut self, call: Call, into: u64) -> Flow {
+        let copy = self.process(call.tgid).handle.descriptor(call.args[0] as i32);
+        let mut bytes = match copy.and_then(|copy| crate::sys::task::stat_bytes(&copy)) {
+            Ok(bytes) => bytes,
+            Err(error) => return Flow::Done(-i64::from(error.raw_os_error().unwrap_or(libc::EBADF))),
+        };
+        let said = self.normalise_stat_bytes(&mut bytes);
+        match memory::write(call.tid, into, &bytes) {
+            Ok(()) => Flow::DoneSaying(0, said),
+            Err(_) => Flow::Done(-i64::from(libc::EFAULT)),
+        }
+    }
+
     /// Rewrites a `struct stat` in place; what the trace says about it.
     pub(crate) fn normalise_stat(&mut self, tid: i32, address: u64) -> String {
         let mut bytes = [0u8; 144];
         if memory::read(tid, address, &mut bytes).is_err() {
             return String::new();
         }
+        let said = self.normalise_stat_bytes(&mut bytes);
+        let _ = memory::write(tid, address, &bytes);
+        said
+    }
+
+    fn normalise_stat_bytes(&mut self, bytes: &mut [u8; 144]) -> String {
         let word = |at: usize| u64::from_le_bytes(std::array::from_fn(|i| bytes[at + i]));
         let mode = u32::from_le_bytes(std::array::from_fn(|i| bytes[24 + i]));
         let seen = Seen { device: word(0), inode: word(8), mode, size: word(48), modified: word(88) as i64 };
@@ -146,7 +205,6 @@ impl Machine<'_> {
         }
         bytes[24..28].copy_from_slice(&shown.mode.to_le_bytes());
         bytes[28..36].copy_from_slice(&ids.to_le_bytes());
-        let _ = memory::write(tid, address, &bytes);
         format!(" mode {:o} size {} inode {}", shown.mode, shown.size, shown.inode)
     }
 

@@ -1,6 +1,7 @@
 //! Resuming one thread and making sense of what stops it.
 
 use std::collections::{BTreeMap, HashMap};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use super::task::{Life, Process, State, Task};
@@ -9,6 +10,7 @@ use crate::debug::StopReason;
 use crate::error::WitnessError;
 use crate::limits::LimitKind;
 use crate::report::Ending;
+use crate::sys::filter::FOREIGN_ABI;
 use crate::sys::ptrace::{self, Report};
 use crate::sys::task::PidFd;
 
@@ -49,7 +51,7 @@ impl Machine<'_> {
                 if !is_stop(report.status) {
                     return Err(self.launch_failure());
                 }
-                if event_of(report.status) == libc::PTRACE_EVENT_FORK {
+                if matches!(event_of(report.status), libc::PTRACE_EVENT_FORK | libc::PTRACE_EVENT_VFORK) {
                     self.main = ptrace::event_message(init)
                         .map_err(WitnessError::sandbox("reading an event"))?
                         as i32;
@@ -88,6 +90,9 @@ impl Machine<'_> {
             self.root_device = std::fs::metadata(format!("/proc/{pid}/root"))
                 .map(|meta| std::os::unix::fs::MetadataExt::dev(&meta))
                 .ok();
+            if self.setup.visible.is_none() {
+                self.root = std::fs::File::open(format!("/proc/{pid}/root")).map(OwnedFd::from).ok();
+            }
         }
         self.on_exec(0)
     }
@@ -114,6 +119,8 @@ impl Machine<'_> {
             breakpoints: BTreeMap::new(),
             covered: Vec::new(),
             executable: String::new(),
+            text: None,
+            clock: None,
             is_stopped: false,
             news: None,
             is_quiet_about_stops: false,
@@ -144,6 +151,9 @@ impl Machine<'_> {
         if !to_exit && !self.setup.schedule.is_empty() {
             self.arm_switch(at)?;
         }
+        if !to_exit {
+            self.arm_clock(at);
+        }
         // A thread that was killed meanwhile cannot be resumed; its end is reported by itself.
         let _ = if to_exit {
             ptrace::resume_to_exit(tid, signal)
@@ -163,6 +173,9 @@ impl Machine<'_> {
     fn wait_for_stop(&mut self, at: usize) -> Result<(), WitnessError> {
         loop {
             let report = self.wait(-1)?;
+            if report.pid == self.tasks[at].tid {
+                self.take_clock_reads(at);
+            }
             if self.dispatch(at, report)? || self.tasks[at].is_gone() || self.ending.is_some() {
                 return Ok(());
             }
@@ -270,10 +283,14 @@ impl Machine<'_> {
         process.listings.clear();
         process.restarting = 0;
         process.planted.clear();
+        process.text = None;
         process.breakpoints.clear();
         process.executable = executable.to_string_lossy().into_owned();
-        self.fix_auxiliary_vector(tid).map_err(WitnessError::sandbox("fixing the auxiliary vector"))?;
-        for mapping in modules::mappings(tid) {
+        let mappings = modules::mappings(tid);
+        let has_clock = self.give_clock(at, &mappings)?;
+        self.fix_auxiliary_vector(tid, has_clock)
+            .map_err(WitnessError::sandbox("fixing the auxiliary vector"))?;
+        for mapping in mappings {
             if modules::is_file(&mapping.path) {
                 self.touched.insert(mapping.path.clone());
                 if mapping.executable {
@@ -282,7 +299,21 @@ impl Machine<'_> {
             }
         }
         self.release_vfork_parent(tgid);
-        self.plant_all(tid, tgid)
+        self.plant_all(tid, tgid)?;
+        self.leave_exec(at);
+        Ok(())
+    }
+
+    /// The call that led to a fresh image has succeeded; its end is not seen once the clock was given.
+    fn leave_exec(&mut self, at: usize) {
+        if self.tasks[at].exit.take().is_none() {
+            return;
+        }
+        if self.setup.recording {
+            self.note_touched(at);
+        }
+        let line = std::mem::take(&mut self.tasks[at].line);
+        self.trace.add(&format!("{line} = 0"));
     }
 
     fn release_vfork_parent(&mut self, child_process: i32) {
@@ -316,6 +347,7 @@ impl Machine<'_> {
             process.breakpoints = parent.breakpoints.clone();
             process.covered = parent.covered.clone();
             process.executable = parent.executable.clone();
+            process.clock = parent.clock.clone();
             process.is_quiet_about_stops = parent.is_quiet_about_stops;
             self.processes.insert(child, process);
         }
@@ -335,6 +367,9 @@ impl Machine<'_> {
         {
             return Ok(());
         }
+        if signal == libc::SIGSYS && self.is_foreign_call(at) {
+            return Ok(());
+        }
         match signal {
             signal if is_fault(signal) => self.note_fault(at, signal)?,
             libc::SIGXFSZ => self.end(Ending::LimitExceeded { limit: LimitKind::FileSize }),
@@ -350,6 +385,19 @@ impl Machine<'_> {
             self.debugger_looks(at, StopReason::Signal(signal));
         }
         Ok(())
+    }
+
+    /// Whether a signal is the filter's own, for a call through another instruction set's table: if so the
+    /// run ends here.
+    fn is_foreign_call(&mut self, at: usize) -> bool {
+        let tid = self.tasks[at].tid;
+        let is_filters = ptrace::signal_info(tid).is_ok_and(|(code, _)| code == FOREIGN_ABI);
+        if is_filters {
+            let nr = ptrace::registers(tid).map_or(0, |registers| registers.orig_rax as i64);
+            let detail = format!("foreign call {nr}");
+            self.end(Ending::Unsupported { code: "unmodelled_syscall".to_owned(), detail });
+        }
+        is_filters
     }
 
     fn on_end(&mut self, at: usize, report: Report) -> Result<(), WitnessError> {

@@ -88,7 +88,7 @@ const FILES: &[Row] = rows! {
     libc::SYS_dup3, "dup3", "iix", files::dup_to;
     libc::SYS_fcntl, "fcntl", "ii_", files::fcntl;
     libc::SYS_ioctl, "ioctl", "ix_", files::ioctl;
-    libc::SYS_lseek, "lseek", "iii", note;
+    libc::SYS_lseek, "lseek", "iii", files::seek;
     libc::SYS_pipe, "pipe", "p", note;
     libc::SYS_pipe2, "pipe2", "px", note;
     libc::SYS_access, "access", "sx", files::access;

@@ -21,11 +21,15 @@ pub(crate) struct Call {
 pub(crate) enum Flow {
     /// The kernel does it; nobody looks at the result.
     Pass,
+    /// The kernel does it; the result can only be this one.
+    PassAs(i64),
     /// The kernel does it; the result is looked at.
     PassThen(Exit),
     /// The tracer has done it, with this result.
     Done(i64),
-    /// The same, and another thread may run.
+    /// The same, and what the trace says besides.
+    DoneSaying(i64, String),
+    /// Done, and another thread may run.
     Yield(i64),
     /// It would block.
     Block(Wait),
@@ -230,6 +234,10 @@ pub(crate) struct Process {
     /// The mappings that they lie in.
     pub covered: Vec<super::coverage::Covered>,
     pub executable: String,
+    /// Its memory as a file, once it was asked for.
+    pub text: Option<std::sync::Arc<crate::sys::memory::Text>>,
+    /// Its own clock, where it has one.
+    pub clock: Option<super::clock::Clock>,
     /// Stopped by a signal, and not continued since.
     pub is_stopped: bool,
     /// What its parent has not asked about yet.

@@ -17,7 +17,7 @@ pub(crate) const EVENT_NANOS: u64 = 1000;
 pub(crate) const COUNTER_NANOS: u64 = 100;
 const SECOND: u64 = 1_000_000_000;
 /// Clock reads in a row after which a thread lets others run: it is probably waiting for one of them.
-const PATIENT_READS: u32 = 100;
+pub(super) const PATIENT_READS: u32 = 100;
 const TIMER_ABSTIME: u64 = 1;
 
 pub(super) fn base(clock: u64) -> u64 {

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::fs::File;
 use std::io::Read;
-use std::sync::Arc;
+use std::os::unix::fs::MetadataExt;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use assay_binary::{Address, DebugId, Frame, ModuleId};
 use framehop::x86_64::{CacheX86_64, UnwindRegsX86_64, UnwinderX86_64};
@@ -134,10 +135,43 @@ impl Modules {
         if let Some(image) = self.0.get(path) {
             return Arc::clone(image);
         }
-        let image = Arc::new(Image::read(path, &file(path).and_then(read_bounded).unwrap_or_default()));
+        let image = known_image(path, file(path));
         self.0.insert(path.to_owned(), Arc::clone(&image));
         image
     }
+}
+
+/// What tells two states of a file of the host apart: device, inode, size and both of its times.
+type FileState = (u64, u64, u64, [i64; 4]);
+
+/// Images of this process's runs, newest last: the same modules are asked for again and again.
+static KNOWN: Mutex<VecDeque<(FileState, Arc<Image>)>> = Mutex::new(VecDeque::new());
+/// Most images kept.
+const MAX_KNOWN: usize = 8;
+
+fn state_of(file: &File) -> Option<FileState> {
+    let meta = file.metadata().ok()?;
+    let times = [meta.mtime(), meta.mtime_nsec(), meta.ctime(), meta.ctime_nsec()];
+    Some((meta.dev(), meta.ino(), meta.len(), times))
+}
+
+/// The image of the file that a path inside stands for.
+fn known_image(path: &str, host: Option<std::path::PathBuf>) -> Arc<Image> {
+    let state = host.as_ref().and_then(|host| state_of(&File::open(host).ok()?));
+    let is_it = |(known, image): &&(FileState, Arc<Image>)| Some(*known) == state && image.id.path == path;
+    let known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner).iter().find(is_it).cloned();
+    if let Some((_, image)) = known {
+        return image;
+    }
+    let image = Arc::new(Image::read(path, &host.and_then(read_bounded).unwrap_or_default()));
+    if let Some(state) = state {
+        let mut all = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() == MAX_KNOWN {
+            all.pop_front();
+        }
+        all.push_back((state, Arc::clone(&image)));
+    }
+    image
 }
 
 /// A module where it is mapped.
@@ -149,7 +183,11 @@ struct Loaded {
 }
 
 /// All modules of a process where they are mapped.
-pub(crate) struct Space(Vec<Loaded>);
+pub(crate) struct Space {
+    modules: Vec<Loaded>,
+    /// The clock's code: not the program's own, and it keeps its return address on top of the stack.
+    clock: Option<std::ops::Range<u64>>,
+}
 
 impl Space {
     pub(crate) fn of(tid: i32, modules: &mut Modules, file: &ModuleFile<'_>) -> Self {
@@ -167,12 +205,13 @@ impl Space {
                 None => loaded.push(Loaded { start, end, bias, image }),
             }
         }
-        Self(loaded)
+        let clock = all.iter().find(|m| m.path == "[vdso]").map(|m| m.start..m.end);
+        Self { modules: loaded, clock }
     }
 
     /// The frame at an address; return addresses are looked up one byte earlier.
     pub(crate) fn frame(&self, address: u64, lookup: u64) -> Frame {
-        let found = self.0.iter().find(|l| l.start <= lookup && lookup < l.end);
+        let found = self.modules.iter().find(|l| l.start <= lookup && lookup < l.end);
         match found {
             None => Frame { module: None, offset: Address(address), symbol: None },
             Some(l) => Frame {
@@ -186,13 +225,19 @@ impl Space {
     /// The stack, both ends kept, and how many frames lie between them.
     pub(crate) fn stack(&self, tid: i32, registers: &Registers) -> (Vec<Frame>, u64) {
         let mut unwinder: UnwinderX86_64<Arc<[u8]>> = UnwinderX86_64::new();
-        for loaded in &self.0 {
+        for loaded in &self.modules {
             unwinder.add_module(loaded.module());
         }
         let mut cache = CacheX86_64::<_>::new();
         let mut stack = StackReader { tid, from: 0, bytes: Vec::new() };
         let mut regs = UnwindRegsX86_64::new(registers.rip, registers.rsp, registers.rbp);
         let mut next = Some(FrameAddress::from_instruction_pointer(registers.rip));
+        if self.clock.as_ref().is_some_and(|clock| clock.contains(&registers.rip))
+            && let Some(caller) = stack.word(registers.rsp)
+        {
+            regs = UnwindRegsX86_64::new(caller, registers.rsp.wrapping_add(8), registers.rbp);
+            next = FrameAddress::from_return_address(caller);
+        }
         let (mut inner, mut outer, mut omitted) = (Vec::new(), VecDeque::new(), 0u64);
         let mut ordinary = HashSet::new();
         for _ in 0..MAX_WALK {

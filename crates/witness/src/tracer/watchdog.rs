@@ -6,10 +6,10 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::limits::Limits;
-use crate::sys::task::{PidFd, cpu_micros, signal_thread};
+use crate::sys::task::{PidFd, cpu_micros, refuse_counter, signal_thread};
 
 /// How often it looks.
-const PERIOD: Duration = Duration::from_millis(5);
+const PERIOD: Duration = Duration::from_millis(10);
 /// How long a run may neither compute nor make an event before it is taken to be stuck in the kernel.
 const STALL: Duration = Duration::from_secs(20);
 /// All processes together may have this many times the memory limit resident.
@@ -145,6 +145,8 @@ impl Drop for Watchdog {
 }
 
 fn watch(shared: &Watched, limits: &Limits, patience: Option<u64>) {
+    // The thread that started this one may be without; this one measures time.
+    refuse_counter(false);
     let (mut event, mut cpu_at_event) = (0, 0);
     let mut progress = (0, 0);
     let mut since = Instant::now();

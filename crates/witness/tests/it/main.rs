@@ -3,6 +3,7 @@
 
 mod archives;
 mod capsules;
+mod clock;
 mod coverage;
 mod escapes;
 mod exactness;

@@ -12,7 +12,10 @@ pub(super) fn make(root: i32, entry: &Entry) -> Outcome<()> {
     unsafe {
         match entry {
             Entry::Directory { path, mode } => {
-                if libc::mkdirat(root, path.as_ptr(), 0o755) < 0 && errno() != libc::EEXIST {
+                if libc::mkdirat(root, path.as_ptr(), *mode) == 0 {
+                    return Ok(());
+                }
+                if errno() != libc::EEXIST {
                     return Err((Step::Directory, errno()));
                 }
                 done(Step::Directory, libc::fchmodat(root, path.as_ptr(), *mode, 0).into()).map(drop)
@@ -42,9 +45,8 @@ fn create(root: i32, path: &CStr, mode: u32, step: Step) -> Outcome<i32> {
     let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_CLOEXEC | libc::O_NOFOLLOW;
     // SAFETY: the path is a C string.
     unsafe {
-        let fd = libc::openat(root, path.as_ptr(), flags, 0o600);
+        let fd = libc::openat(root, path.as_ptr(), flags, mode);
         done(step, fd.into())?;
-        done(step, libc::fchmod(fd, mode).into())?;
         Ok(fd)
     }
 }

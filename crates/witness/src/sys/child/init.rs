@@ -17,6 +17,8 @@ pub(super) struct Prepared<'a> {
     pub fail: OwnedFd,
     /// Detached mounts, one for each bind, filled in by the child.
     pub trees: Vec<i32>,
+    /// The program's stack until it has its own, aligned as calls want it.
+    pub stack: Vec<u128>,
     /// The descriptors that init keeps, sorted.
     pub keep: Vec<i32>,
 }
@@ -41,6 +43,9 @@ impl Prepared<'_> {
 
     fn prepare_and_fork(&mut self) -> Outcome<()> {
         close_all_but(&self.keep);
+        // Entries are made with the very modes that they shall have.
+        // SAFETY: no pointers.
+        unsafe { libc::umask(0) };
         let mut byte = 0u8;
         // SAFETY: one byte is read into one live byte.
         if unsafe { libc::read(self.go.as_raw_fd(), (&raw mut byte).cast(), 1) } != 1 {
@@ -60,18 +65,25 @@ impl Prepared<'_> {
             done(Step::HostName, unsafe { libc::sethostname(name.as_ptr(), name.as_bytes().len()) }.into())?;
             raise_loopback()?;
         }
-        // SAFETY: as in `start`; the child runs only `program`, which never returns.
+        let top = self.stack.as_mut_ptr_range().end;
+        // SAFETY: as vfork, on a stack of its own: the child borrows this address space while this process
+        // waits, runs only `program`, which never returns, and changes nothing that is looked at afterwards.
         let pid = unsafe {
-            libc::syscall(libc::SYS_clone, i64::from(libc::SIGCHLD), 0usize, 0usize, 0usize, 0usize)
+            let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+            libc::clone(become_program, top.cast(), flags, std::ptr::from_ref(&*self).cast_mut().cast())
         };
-        if pid == 0 {
-            let (step, errno) = self.program();
-            give_up(self.fail.as_raw_fd(), step, errno);
-        }
-        done(Step::Fork, pid)?;
+        done(Step::Fork, pid.into())?;
         close_all_but(&[]);
         Ok(())
     }
+}
+
+/// The program's process, from its first instruction to its exec.
+extern "C" fn become_program(prepared: *mut libc::c_void) -> libc::c_int {
+    // SAFETY: the parent passes what it is waiting on, alive and unchanged.
+    let prepared = unsafe { &*prepared.cast::<Prepared<'_>>() };
+    let (step, errno) = prepared.program();
+    give_up(prepared.fail.as_raw_fd(), step, errno)
 }
 
 fn reap_for_ever() -> ! {

@@ -65,7 +65,10 @@ unsafe fn drop_privileges(launch: &Launch) -> Outcome<()> {
         }
         // Dropping bounding capabilities needs one; without it there is none to drop.
         for number in 0..CAPABILITY_NUMBERS {
-            libc::prctl(libc::PR_CAPBSET_DROP, number, 0, 0, 0);
+            if libc::prctl(libc::PR_CAPBSET_DROP, number, 0, 0, 0) < 0 {
+                // The kernel knows no further ones, or there is none to drop.
+                break;
+            }
         }
         libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
         let header = [CAPABILITY_V3, 0];

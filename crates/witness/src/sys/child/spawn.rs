@@ -13,6 +13,9 @@ use super::{INSIDE_ID, Launch, Tree};
 /// Descriptors handed over lie here or above, clear of the three standard ones.
 const FIRST_DESCRIPTOR: i32 = 10;
 
+/// Room for the calls between fork and exec, in words of 16 bytes.
+const STACK_WORDS: usize = 4096;
+
 /// A started init, traced, that will fork the program as its first child.
 #[derive(Debug)]
 pub(crate) struct Started {
@@ -82,6 +85,7 @@ pub(crate) fn start(launch: &Launch) -> io::Result<Started> {
         go: raised(&go_read)?,
         fail: raised(&fail_write)?,
         trees: vec![-1; launch.binds.len()],
+        stack: vec![0; STACK_WORDS],
         keep: Vec::new(),
     };
     drop((go_read, fail_write));

@@ -84,6 +84,14 @@ int main(void) {
     return 0;
 }
 ";
+const CLOCK_LIBRARY: &str = "\
+#include <time.h>
+int main(void) {
+    struct timespec now;
+    for (int i = 0; i < 20000; i++) clock_gettime(CLOCK_MONOTONIC, &now);
+    return 0;
+}
+";
 const CLOCK_CALLS: u64 = 20_000;
 
 /// All of them; what they need is made in `folder`.
@@ -93,9 +101,16 @@ pub fn all(folder: &Path) -> std::io::Result<Vec<Program>> {
         std::fs::write(&path, text)?;
         Ok(path.to_string_lossy().into_owned())
     };
-    let clock = folder.join("clock");
-    let source = file("clock.c", CLOCK)?;
-    Command::new("cc").args(["-O1", "-o"]).arg(&clock).arg(&source).status()?;
+    let compiled = |name: &str, text: &str| -> std::io::Result<String> {
+        let source = file(&format!("{name}.c"), text)?;
+        let program = folder.join(name).to_string_lossy().into_owned();
+        Command::new("cc").args(["-O1", "-o", &program, &source]).status()?;
+        Ok(program)
+    };
+    let clocks = [
+        ("clock_gettime", compiled("clock", CLOCK)?),
+        ("clock_gettime, C library", compiled("clock_library", CLOCK_LIBRARY)?),
+    ];
     let java = file("Threads.java", JAVA)?;
     // Without a compiler the row is skipped by its own failure.
     let _ = Command::new("javac").arg("-d").arg(folder).arg(&java).status();
@@ -114,9 +129,11 @@ pub fn all(folder: &Path) -> std::io::Result<Vec<Program>> {
         Program::of("JVM, 18 threads", &[&java, "-XX:+UseSerialGC", "-cp", &folder, "Threads"], 5),
         Program::of("sqlite3", &["/usr/bin/sqlite3", ":memory:", SQL], 15),
     ];
-    let mut clock = Program::of("clock_gettime", &[&clock.to_string_lossy()], 15);
-    clock.calls = Some(CLOCK_CALLS);
-    all.push(clock);
+    for (name, program) in clocks {
+        let mut clock = Program::of(name, &[&program], 15);
+        clock.calls = Some(CLOCK_CALLS);
+        all.push(clock);
+    }
     Ok(all)
 }
 
