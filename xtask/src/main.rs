@@ -26,7 +26,8 @@ cargo xtask ci                           formatting, lints, floors, tests, docum
 cargo xtask bench carryover [--json] [-n MUTANTS] [--only PROGRAM,PROGRAM] [--seed S]
 cargo xtask bench carryover-source [--json] [-n MUTANTS] [--only PROGRAM,PROGRAM] [--seed S] [--releases]
                                          mutants: are carried runs what replays show?
-cargo xtask bench verify [--json]        time-to-verify in the three modes
+cargo xtask bench verify [--json] [--fast] [--assay FILE]
+                                         20 artifacts x 500 incidents, one function changed
 cargo xtask bench witness [--json]       the runner beside native runs and bubblewrap
 cargo xtask corpus incidents [--only ID,ID] [-n N] [--json] [--fast] [--impostors] [--fetch]
                              [--assay FILE] [--data DIR]
@@ -47,7 +48,9 @@ fn main() -> ExitCode {
         ["demo", ..] => demo::run(&demo::Options { serve: !has("--no-serve"), json: has("--json") }),
         ["test", rest @ ..] => ci::test(rest),
         ["ci"] => ci::run(),
-        ["bench", "verify", ..] => bench::verify::run(has("--json")),
+        ["bench", "verify", rest @ ..] => {
+            bench::verify::Options::parse(rest).and_then(|options| bench::verify::run(&options))
+        }
         ["bench", "carryover-source", rest @ ..] => bench::carryover_source::Options::parse(rest)
             .and_then(|options| bench::carryover_source::run(&options)),
         ["bench", "carryover", rest @ ..] => {

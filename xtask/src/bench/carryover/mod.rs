@@ -10,9 +10,9 @@ mod builds;
 mod bytes;
 mod edits;
 mod judge;
-mod programs;
-mod random;
-mod recipe;
+pub mod programs;
+pub mod random;
+pub mod recipe;
 mod tally;
 mod tokens;
 
