@@ -23,11 +23,12 @@ const HELP: &str = "\
 cargo xtask demo [--no-serve] [--json]   the main job on real incidents, then the console
 cargo xtask test                         every test
 cargo xtask ci                           formatting, lints, floors, tests, documents, licences
-cargo xtask bench carryover [--json] [-n MUTANTS] [--only PROGRAM,PROGRAM] [--seed S]
+cargo xtask bench carryover [--json] [-n MUTANTS] [--only PROGRAM,PROGRAM] [--seed S] [--releases]
 cargo xtask bench carryover-source [--json] [-n MUTANTS] [--only PROGRAM,PROGRAM] [--seed S] [--releases]
                                          mutants: are carried runs what replays show?
-cargo xtask bench verify [--json] [--fast] [--assay FILE]
-                                         20 artifacts x 500 incidents, one function changed
+cargo xtask bench verify [--json] [--fast] [--fleet | --releases] [--assay FILE]
+                                         20 artifacts x 500 incidents, one function changed; then ten
+                                         consecutive releases of real projects
 cargo xtask bench witness [--json]       the runner beside native runs and bubblewrap
 cargo xtask corpus incidents [--only ID,ID] [-n N] [--json] [--fast] [--impostors] [--fetch]
                              [--assay FILE] [--data DIR]

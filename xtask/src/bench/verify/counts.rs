@@ -52,9 +52,24 @@ impl Tally {
         self.0.values().filter_map(|counts| counts.times.get(mode)).flatten().copied().collect()
     }
 
-    /// Milliseconds of the replays behind all verdicts.
-    pub fn replays(&self) -> f64 {
-        self.0.values().map(|counts| counts.replays).sum()
+    /// How many verdicts there are.
+    pub fn count(&self) -> u64 {
+        self.0.values().map(|counts| counts.carried + counts.cached + counts.replayed).sum()
+    }
+
+    /// Adds another tally's counts.
+    pub fn merge(&mut self, other: &Self) {
+        for (class, counts) in &other.0 {
+            let own = self.0.entry(*class).or_default();
+            own.carried += counts.carried;
+            own.cached += counts.cached;
+            own.replayed += counts.replayed;
+            own.inconclusive += counts.inconclusive;
+            own.replays += counts.replays;
+            for (reason, count) in &counts.reasons {
+                *own.reasons.entry(reason.clone()).or_default() += count;
+            }
+        }
     }
 
     pub fn document(&self) -> Value {

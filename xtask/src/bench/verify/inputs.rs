@@ -14,8 +14,6 @@ pub enum Class {
 }
 
 impl Class {
-    pub const ALL: [Self; 3] = [Self::NativeFault, Self::NativeLogic, Self::Interpreted];
-
     pub fn name(self) -> &'static str {
         match self {
             Self::NativeFault => "native fault",

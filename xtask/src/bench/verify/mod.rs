@@ -3,6 +3,7 @@
 mod counts;
 mod fleet;
 mod inputs;
+mod releases;
 mod session;
 
 use std::path::{Path, PathBuf};
@@ -18,14 +19,18 @@ use crate::shell::{self, Assay, text};
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     json: bool,
-    /// A twentieth of the incidents.
+    /// A twentieth of the incidents, and three releases.
     fast: bool,
+    /// Only the consecutive releases.
+    releases: bool,
+    /// Only the twenty artifacts.
+    fleet: bool,
     /// A built `assay`, instead of building one.
     assay: Option<PathBuf>,
 }
 
 impl Options {
-    /// `[--json] [--fast] [--assay FILE]`
+    /// `[--json] [--fast] [--fleet | --releases] [--assay FILE]`
     pub fn parse(words: &[&str]) -> Result<Self> {
         let mut options = Self::default();
         let mut words = words.iter();
@@ -33,6 +38,8 @@ impl Options {
             match *word {
                 "--json" => options.json = true,
                 "--fast" => options.fast = true,
+                "--fleet" => options.fleet = true,
+                "--releases" => options.releases = true,
                 "--assay" => {
                     let file = words.next().context("--assay needs a file")?;
                     options.assay = Some(std::path::absolute(file)?);
@@ -51,11 +58,25 @@ pub fn run(options: &Options) -> Result<()> {
         Some(program) => program.clone(),
         None => dist::build()?,
     };
-    let measured = fleet::run(program, &home, options.fast)?;
-    let document = json!({ "bench": "verify", "fleet": measured.document, "rows": measured.rows });
+    let (mut rows, mut tallies) = (Vec::new(), Vec::new());
+    let mut document = json!({ "bench": "verify" });
+    if !options.releases {
+        let fleet = fleet::run(program.clone(), &home, options.fast)?;
+        document["fleet"] = fleet.document;
+        rows.extend(fleet.rows);
+        tallies.extend(fleet.tallies);
+    }
+    if !options.fleet {
+        let releases = releases::run(&program, &home, options.fast)?;
+        document["releases"] = releases.document;
+        document["skipped"] = json!(releases.skipped);
+        rows.extend(releases.rows);
+        tallies.extend(releases.tallies);
+    }
+    document["rows"] = json!(rows);
     super::print("peer: replaying everything, same run", &document, options.json);
     if !options.json {
-        for (title, tally) in &measured.tallies {
+        for (title, tally) in &tallies {
             println!("{title}");
             tally.print();
         }
