@@ -1,5 +1,8 @@
 //! `cargo xtask bench delta`: indexing and comparing real files beside diffoscope and abidiff.
 
+mod proofs;
+mod truth;
+
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -71,6 +74,8 @@ pub fn run(as_json: bool) -> Result<()> {
         rows.extend(large(&program, &file)?);
     }
     rows.extend(catalogue(&program.with_file_name("catalogue"))?);
+    rows.extend(proofs::rows(&pairs, &mut skipped)?);
+    rows.extend(truth::rows(&crate::dist::build()?, &mut skipped)?);
     let document = json!({ "bench": "delta", "rows": rows, "pairs": measured, "skipped": skipped });
     super::print("one run; peers in the same run on the same files", &document, as_json);
     Ok(())
