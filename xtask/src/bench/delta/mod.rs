@@ -139,7 +139,7 @@ fn timed(program: &Path, pair: &Pair, skipped: &mut Vec<String>) -> Result<Vec<V
 /// Which artifacts contain a function, over synthetic ones.
 fn catalogue(program: &Path) -> Result<Vec<Value>> {
     step("the catalogue of functions");
-    let folder = crate::shell::root().join("target/delta-catalogue");
+    let folder = crate::shell::target().join("delta-catalogue");
     std::fs::create_dir_all(&folder)?;
     let output = Command::new(program).arg(&folder).output()?;
     std::fs::remove_dir_all(&folder)?;

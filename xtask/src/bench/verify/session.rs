@@ -11,7 +11,7 @@ use super::inputs::Input;
 use crate::shell::{Assay, text};
 
 /// Recordings under way at once.
-const PARALLEL: usize = 2;
+const PARALLEL: usize = 3;
 /// Replays before a witness is admitted: one at the fixed layout and one elsewhere; the corpus asks for
 /// more, and here they would be most of the bench.
 const REPLAYS: &str = "2";
