@@ -62,6 +62,8 @@ const PRODUCTS: [&Product; 3] = [&SETTINGS, &MACHINE, &JSON];
 /// long as thirty of the others.
 const ORDERS: &str = "orders";
 const FEWER: usize = 10;
+/// One in so many witnesses may be refused: on a loaded machine a run may be cut off.
+const MOST_REFUSED: usize = 100;
 /// The number of the changed build of [`SETTINGS`].
 const CHANGED: usize = 99;
 
@@ -89,7 +91,11 @@ pub fn run(program: PathBuf, home: &Path, fast: bool) -> Result<Measured> {
     let recordings = recordings(&artifacts, incidents, &folder)?;
     let (admitted, refused) = session::record_all(&assay, &recordings, &folder.join("inputs"))?;
     eprintln!("{admitted} of {} admitted, {:.0} s", recordings.len(), started.elapsed().as_secs_f64());
-    ensure!(admitted == recordings.len(), "a witness was not admitted: {refused:?}");
+    let most_refused = recordings.len() / MOST_REFUSED;
+    ensure!(recordings.len() - admitted <= most_refused, "witnesses were not admitted: {refused:?}");
+    if let Some(refused) = refused {
+        eprintln!("not admitted: {refused}");
+    }
     measure(&assay, artifacts, changed, incidents)
 }
 

@@ -53,7 +53,7 @@ pub fn settings(number: usize) -> Input {
     while args.len() < wanted {
         args.push(format!("width{} = {}", args.len(), random.below(60)));
     }
-    Input { args, stdin: String::new() }
+    Input { args, ..Input::default() }
 }
 
 /// `machine` runs a program that divides by zero, empties its stack, or gives a wrong result. Some call
@@ -83,7 +83,7 @@ pub fn machine(number: usize) -> Input {
         1 => "drop drop halt\n",
         _ => "load i push 2 mul push 1 add halt\n",
     };
-    Input { args: Vec::new(), stdin: text }
+    Input { stdin: text, ..Input::default() }
 }
 
 /// `json` reads a document that is broken somewhere, or answers questions about one. With six questions
@@ -144,5 +144,5 @@ pub fn orders(number: usize) -> Input {
         1 => args.push(format!("tea:{}:0", random.below(9))),
         _ => args.push(format!("tea:{}:{}", 1 + random.below(9), 1 + random.below(9))),
     }
-    Input { args, stdin: String::new() }
+    Input { args, ..Input::default() }
 }

@@ -126,7 +126,7 @@ fn further(
         subject: subject.clone(),
         command: vec![subject.display().to_string()],
         environment: Vec::new(),
-        input: Input { args: Vec::new(), stdin: (*input).to_owned() },
+        input: Input { stdin: (*input).to_owned(), ..Input::default() },
     };
     let recordings: Vec<Recording> = project.inputs.iter().enumerate().map(recording).collect();
     let (admitted, refused) = session::record_all(assay, &recordings, &folder.join("inputs"))?;
