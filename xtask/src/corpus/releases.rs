@@ -49,7 +49,6 @@ pub const PROJECTS: [Project; 8] = [
         harness: Some("zlib"),
         sources: &["src/zlib/compress.c", "src/zlib/uncompr.c", "src/zlib/deflate.c", "src/zlib/trees.c"],
         inputs: &TEXTS,
-        ..PLAIN
     },
     Project {
         name: "lz4-sys",

@@ -82,16 +82,18 @@ static NAMED: ListQuery =
 
 pub async fn several_are_asked_at_once(store: &Store) {
     let names: Vec<String> = (0..LIST_WIDTH).map(|number| format!("listed-{number:03}")).collect();
-    for (value, name) in (0i64..).zip(&names) {
-        let written: StoreResult<u64> = store
-            .database()
-            .write(|tx| async move {
+    let all = &names;
+    let written: StoreResult<()> = store
+        .database()
+        .write(|tx| async move {
+            for (value, name) in (0i64..).zip(all) {
                 let sql = "INSERT INTO counters (name, value) VALUES ($1, $2)";
-                tx.execute(query(sql).bind(name).bind(value)).await
-            })
-            .await;
-        written.unwrap();
-    }
+                tx.execute(query(sql).bind(name).bind(value)).await?;
+            }
+            Ok(())
+        })
+        .await;
+    written.unwrap();
     let found = async |least: i64, asked: &[String]| {
         let rows = store.database().all(NAMED.query(vec![least.into()], asked)).await.unwrap();
         rows.iter().map(|row| row.text("name").unwrap()).collect::<Vec<_>>()

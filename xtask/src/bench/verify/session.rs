@@ -46,7 +46,7 @@ pub fn record_all(assay: &Assay, recordings: &[Recording], folder: &Path) -> Res
         Ok(())
     };
     std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..PARALLEL).map(|_| scope.spawn(&work)).collect();
+        let workers: Vec<_> = (0..PARALLEL).map(|_| scope.spawn(work)).collect();
         workers.into_iter().try_for_each(|worker| worker.join().map_err(|_| anyhow::anyhow!("died"))?)
     })?;
     Ok((admitted.into_inner(), refused.into_inner().unwrap_or_default()))
