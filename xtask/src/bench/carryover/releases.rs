@@ -24,6 +24,8 @@ use crate::shell::{self, step};
 const PAIRS: usize = 30;
 const RELEASES: usize = 10;
 const ROLE: &str = "subject";
+/// What a program consists of, besides names, tables and debug information.
+const PROGRAM_SECTIONS: [&str; 3] = [".text", ".rodata", ".data"];
 
 /// What became of the runs of one pair.
 #[derive(Debug, Default)]
@@ -35,6 +37,8 @@ struct Pair {
     wrong: usize,
     /// Not carried, though a replay showed the same run.
     same_but_refused: usize,
+    /// Whether code and data are the same bytes: the release changed something else.
+    unchanged: bool,
     reasons: BTreeMap<String, usize>,
 }
 
@@ -83,6 +87,7 @@ fn of_project(project: &Project, home: &Path, host: &Host, skipped: &mut Vec<Str
 
 fn judge(pair: &mut Pair, files: (&Path, &Path), inputs: &[&str], home: &Path, host: &Host) -> Result<()> {
     let (a, b) = (std::fs::read(files.0)?, std::fs::read(files.1)?);
+    pair.unchanged = PROGRAM_SECTIONS.iter().all(|name| section(&a, name) == section(&b, name));
     let prover = Prover::read(&a, &b);
     for input in inputs {
         let Some(run) = Run::of(files.0, &a, input, home, host)? else { continue };
@@ -104,6 +109,13 @@ fn judge(pair: &mut Pair, files: (&Path, &Path), inputs: &[&str], home: &Path, h
         }
     }
     Ok(())
+}
+
+/// A section's bytes; none where the file has no such section.
+fn section(file: &[u8], name: &str) -> Option<Vec<u8>> {
+    let image = Image::parse(file).ok()?;
+    let section = image.section(name)?;
+    image.bytes(section.address.0, usize::try_from(section.size).ok()?).map(<[u8]>::to_vec)
 }
 
 /// A recorded run of the earlier file.
@@ -197,11 +209,15 @@ fn of_files(pair: &crate::deltas::Pair) -> Result<BTreeSet<String>> {
     Ok(proven.err().into_iter().flatten().map(|refusal| refusal.reason.to_string()).collect())
 }
 
+fn whole(pair: &Pair) -> bool {
+    pair.runs > 0 && pair.carried == pair.runs
+}
+
 fn print(pairs: &[Pair], debian: &[BTreeSet<String>], skipped: &[String], as_json: bool) {
     let sum = |of: fn(&Pair) -> usize| pairs.iter().map(of).sum::<usize>();
     let (runs, carried) = (sum(|pair| pair.runs), sum(|pair| pair.carried));
-    let whole = pairs.iter().filter(|pair| pair.runs > 0 && pair.carried == pair.runs).count();
-    let some = pairs.iter().filter(|pair| pair.carried > 0).count();
+    let count = |of: fn(&Pair) -> bool| pairs.iter().filter(|pair| of(pair)).count();
+    let some = count(|pair| pair.carried > 0);
     let same = carried + sum(|pair| pair.same_but_refused);
     let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
     for (reason, count) in pairs.iter().flat_map(|pair| &pair.reasons) {
@@ -217,8 +233,10 @@ fn print(pairs: &[Pair], debian: &[BTreeSet<String>], skipped: &[String], as_jso
     };
     let rows = vec![
         row("consecutive releases, built here", pairs.len(), "pairs", Some(PAIRS)),
-        row("  all runs carried", whole, "pairs", None),
+        row("  all runs carried", count(whole), "pairs", None),
         row("  some runs carried", some, "pairs", None),
+        row("  code and data are the same bytes", count(|pair| pair.unchanged), "pairs", None),
+        row("  of the others, all runs carried", count(|pair| !pair.unchanged && whole(pair)), "pairs", None),
         row("runs", runs, "runs", None),
         row("  carried", carried, "runs", None),
         row("  the same when replayed", same, "runs", None),
@@ -235,7 +253,7 @@ fn print(pairs: &[Pair], debian: &[BTreeSet<String>], skipped: &[String], as_jso
         .iter()
         .map(|pair| {
             json!({ "id": pair.id, "runs": pair.runs, "carried": pair.carried, "wrong": pair.wrong,
-                    "same_but_refused": pair.same_but_refused, "reasons": pair.reasons })
+                    "same_but_refused": pair.same_but_refused, "unchanged": pair.unchanged, "reasons": pair.reasons })
         })
         .collect();
     let document = json!({ "bench": "carryover-releases", "rows": rows, "pairs": each, "reasons": reasons,
