@@ -33,7 +33,9 @@ cargo xtask bench witness [--json]       the runner beside native runs and bubbl
 cargo xtask corpus incidents [--only ID,ID] [-n N] [--json] [--fast] [--impostors] [--fetch]
                              [--assay FILE] [--data DIR]
                                          every incident: fetched, recorded, checked, replayed on both sides
-cargo xtask bench delta [--json]         indexing and comparing real builds beside diffoscope and abidiff
+cargo xtask bench delta [--json] [--proofs]
+                                         indexing, comparing and proving real builds beside diffoscope
+                                         and abidiff
 cargo xtask bench delta-calibration [--json] [--fit]
                                          do the probabilities behind delta_entropy hold?
 cargo xtask corpus deltas [--only NAME,NAME] [--json]
@@ -61,6 +63,7 @@ fn main() -> ExitCode {
             bench::calibration::Options::parse(rest).and_then(|options| bench::calibration::run(&options))
         }
         ["bench", "witness", ..] => bench::witness::run(has("--json")),
+        ["bench", "delta", ..] if has("--proofs") => bench::delta::proofs(has("--json")),
         ["bench", "delta", ..] => bench::delta::run(has("--json")),
         ["corpus", "deltas", rest @ ..] => deltas::run(rest),
         ["corpus", "incidents", rest @ ..] => {
