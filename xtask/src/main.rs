@@ -23,15 +23,19 @@ const HELP: &str = "\
 cargo xtask demo [--no-serve] [--json]   the main job on real incidents, then the console
 cargo xtask test                         every test
 cargo xtask ci                           formatting, lints, floors, tests, documents, licences
-cargo xtask bench carryover [--json] [-n MUTANTS] [--only PROGRAM,PROGRAM] [--seed S]
+cargo xtask bench carryover [--json] [-n MUTANTS] [--only PROGRAM,PROGRAM] [--seed S] [--releases]
 cargo xtask bench carryover-source [--json] [-n MUTANTS] [--only PROGRAM,PROGRAM] [--seed S] [--releases]
                                          mutants: are carried runs what replays show?
-cargo xtask bench verify [--json]        time-to-verify in the three modes
+cargo xtask bench verify [--json] [--fast] [--fleet | --releases] [--assay FILE]
+                                         20 artifacts x 500 incidents, one function changed; then ten
+                                         consecutive releases of real projects
 cargo xtask bench witness [--json]       the runner beside native runs and bubblewrap
 cargo xtask corpus incidents [--only ID,ID] [-n N] [--json] [--fast] [--impostors] [--fetch]
                              [--assay FILE] [--data DIR]
                                          every incident: fetched, recorded, checked, replayed on both sides
-cargo xtask bench delta [--json]         indexing and comparing real builds beside diffoscope and abidiff
+cargo xtask bench delta [--json] [--proofs]
+                                         indexing, comparing and proving real builds beside diffoscope
+                                         and abidiff
 cargo xtask bench delta-calibration [--json] [--fit]
                                          do the probabilities behind delta_entropy hold?
 cargo xtask corpus deltas [--only NAME,NAME] [--json]
@@ -47,7 +51,9 @@ fn main() -> ExitCode {
         ["demo", ..] => demo::run(&demo::Options { serve: !has("--no-serve"), json: has("--json") }),
         ["test", rest @ ..] => ci::test(rest),
         ["ci"] => ci::run(),
-        ["bench", "verify", ..] => bench::verify::run(has("--json")),
+        ["bench", "verify", rest @ ..] => {
+            bench::verify::Options::parse(rest).and_then(|options| bench::verify::run(&options))
+        }
         ["bench", "carryover-source", rest @ ..] => bench::carryover_source::Options::parse(rest)
             .and_then(|options| bench::carryover_source::run(&options)),
         ["bench", "carryover", rest @ ..] => {
@@ -57,6 +63,7 @@ fn main() -> ExitCode {
             bench::calibration::Options::parse(rest).and_then(|options| bench::calibration::run(&options))
         }
         ["bench", "witness", ..] => bench::witness::run(has("--json")),
+        ["bench", "delta", ..] if has("--proofs") => bench::delta::proofs(has("--json")),
         ["bench", "delta", ..] => bench::delta::run(has("--json")),
         ["corpus", "deltas", rest @ ..] => deltas::run(rest),
         ["corpus", "incidents", rest @ ..] => {

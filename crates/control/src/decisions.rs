@@ -176,19 +176,19 @@ impl Control {
         let head = notary.head(tenant).await?;
         let size = head.as_ref().map_or(0, |head| head.size);
         let checkpoint = head.map(|head| checkpoint_body(&head.note)).unwrap_or_default();
-        let mut items = Vec::new();
-        for verdict in &verification.verdicts {
-            items.push(EvidenceItem {
-                incident: verdict.incident.clone(),
-                artifact: Some(Artifact { role: verdict.role.clone(), digest: verdict.artifact }),
-                verdict: verdict.verdict,
-                mode: Some(verdict.mode),
-                reason: verdict.reason.clone(),
-                statement: Some(verdict.statement),
-                included: notary.is_included(tenant, &verdict.statement, size).await?,
-                observed_at: Some(verdict.observed_at),
-            });
-        }
+        let statements: Vec<Sha256> = verification.verdicts.iter().map(|verdict| verdict.statement).collect();
+        let included = notary.included(tenant, &statements, size).await?;
+        let item = |verdict: &IncidentVerdict| EvidenceItem {
+            incident: verdict.incident.clone(),
+            artifact: Some(Artifact { role: verdict.role.clone(), digest: verdict.artifact }),
+            verdict: verdict.verdict,
+            mode: Some(verdict.mode),
+            reason: verdict.reason.clone(),
+            statement: Some(verdict.statement),
+            included: included.contains(&verdict.statement),
+            observed_at: Some(verdict.observed_at),
+        };
+        let mut items: Vec<EvidenceItem> = verification.verdicts.iter().map(item).collect();
         items.extend(verification.unknown.iter().map(|unknown| EvidenceItem {
             incident: unknown.incident.clone(),
             artifact: None,

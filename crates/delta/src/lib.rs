@@ -37,6 +37,6 @@ pub use presence::{
     presence, sign,
 };
 pub use prove::{
-    Artifact, Assumption, CheckError, CheckReport, DataPair, DeltaProof, Executed, FunctionPair, Reason,
-    Refusal, check, prove,
+    Artifact, Assumption, CheckError, CheckReport, DataPair, DeltaProof, Executed, FunctionPair, Prover,
+    Reason, Refusal, check, prove,
 };

@@ -1,11 +1,18 @@
 //! From a statement to the commit that acknowledges it.
 
+use std::collections::HashSet;
+
 use assay_evidence::{Envelope, KeyId, Sha256, Statement, TenantId, Timestamp};
 use assay_ledger::{LEAF_VERSION, Leaf};
 use assay_store::{StoreResult, Tx};
 
+use futures_util::{StreamExt as _, TryStreamExt as _};
+
 use crate::publish::Step;
-use crate::{Notary, NotaryResult, StatementRow, sql};
+use crate::{LogInfo, Notary, NotaryResult, StatementRow, sql};
+
+/// Envelopes that are written at one time: each waits for the disk or the network.
+const WRITES_AT_ONCE: usize = 32;
 
 /// A signed statement whose envelope is stored, ready for the transaction that accepts it.
 #[derive(Clone, Debug)]
@@ -61,8 +68,31 @@ impl Notary {
         statement: Statement,
         now: Timestamp,
     ) -> NotaryResult<Prepared> {
-        let key = self.key()?;
         let log = self.open_log(tenant, now).await?;
+        self.prepare_in(&log, tenant, statement, now).await
+    }
+
+    /// The same of several statements, in their order: their envelopes are stored at one time, as far as
+    /// the blob store lets them.
+    pub async fn prepare_all(
+        &self,
+        tenant: &TenantId,
+        statements: Vec<Statement>,
+        now: Timestamp,
+    ) -> NotaryResult<Vec<Prepared>> {
+        let log = &self.open_log(tenant, now).await?;
+        let each = statements.into_iter().map(|statement| self.prepare_in(log, tenant, statement, now));
+        futures_util::stream::iter(each).buffered(WRITES_AT_ONCE).try_collect().await
+    }
+
+    async fn prepare_in(
+        &self,
+        log: &LogInfo,
+        tenant: &TenantId,
+        statement: Statement,
+        now: Timestamp,
+    ) -> NotaryResult<Prepared> {
+        let key = self.key()?;
         let envelope: Envelope = statement.sign(key)?;
         (self.on_step)(Step::Blob);
         let digest = self.store.blobs().put_content(tenant, envelope.to_bytes()).await?;
@@ -99,10 +129,14 @@ impl Notary {
         Ok(Accepted { statement: Statement::parse(payload)?, row })
     }
 
-    /// Whether a statement has its place below `size`.
-    pub async fn is_included(&self, tenant: &TenantId, digest: &Sha256, size: u64) -> NotaryResult<bool> {
-        let row = sql::statement(self.store.database(), tenant, digest).await?;
-        Ok(row.and_then(|row| row.position).is_some_and(|position| position < size))
+    /// Which of these statements have their place below `size`.
+    pub async fn included(
+        &self,
+        tenant: &TenantId,
+        digests: &[Sha256],
+        size: u64,
+    ) -> NotaryResult<HashSet<Sha256>> {
+        Ok(sql::included(self.store.database(), tenant, digests, size).await?)
     }
 
     /// The statements about one subject, oldest first, at most 1,000.

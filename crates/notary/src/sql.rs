@@ -1,8 +1,10 @@
 //! The notary's tables.
 
+use std::collections::HashSet;
+
 use assay_evidence::{Sha256, Subject, TenantId, Timestamp};
 use assay_ledger::Leaf;
-use assay_store::{Database, Migration, Row, StoreResult, Tx, query};
+use assay_store::{Database, LIST_WIDTH, ListQuery, Migration, Row, StoreResult, Tx, query};
 
 use crate::accept::Prepared;
 use crate::log::Head;
@@ -70,6 +72,28 @@ pub(crate) async fn by_subject(
         LEFT JOIN log_entries e ON e.tenant = s.tenant AND e.digest = s.digest \
         WHERE j.tenant = $1 AND j.subject = $2 ORDER BY s.accepted_at, s.digest LIMIT 1000";
     db.all(query(sql).bind(tenant).bind(subject)).await?.iter().map(read_statement).collect()
+}
+
+static INCLUDED: ListQuery = ListQuery::new(
+    "SELECT digest FROM log_entries WHERE tenant = $1 AND position < $2 AND digest IN ({LIST})",
+    2,
+);
+
+/// Which of these have their place in the log, below `size`.
+pub(crate) async fn included(
+    db: &Database,
+    tenant: &TenantId,
+    digests: &[Sha256],
+    size: u64,
+) -> StoreResult<HashSet<Sha256>> {
+    let size = i64::try_from(size).unwrap_or(i64::MAX);
+    let mut found = HashSet::new();
+    for part in digests.chunks(LIST_WIDTH) {
+        for row in db.all(INCLUDED.query(vec![tenant.into(), size.into()], part)).await? {
+            found.insert(row.parse("digest")?);
+        }
+    }
+    Ok(found)
 }
 
 fn read_statement(row: &Row) -> StoreResult<StatementRow> {

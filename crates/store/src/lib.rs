@@ -22,7 +22,7 @@ pub use dialect::Dialect;
 pub use error::{StoreError, StoreResult};
 pub use generations::Generation;
 pub use migrate::Migration;
-pub use row::{Arg, Query, Row, query};
+pub use row::{Arg, LIST_WIDTH, ListQuery, Query, Row, query};
 
 use std::path::{Path, PathBuf};
 

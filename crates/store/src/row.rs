@@ -1,5 +1,7 @@
 //! Statements with their arguments, and rows read by column name.
 
+use std::sync::OnceLock;
+
 use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::{Any, Row as _};
 
@@ -59,6 +61,42 @@ pub struct Query {
 /// Starts a statement.
 pub fn query(sql: &'static str) -> Query {
     Query { sql, args: Vec::new() }
+}
+
+/// How many values the list of a [`ListQuery`] takes.
+pub const LIST_WIDTH: usize = 250;
+
+/// A statement that asks about several values at once: `{LIST}` in its literal text stands for
+/// [`LIST_WIDTH`] arguments after the others.
+pub struct ListQuery {
+    text: &'static str,
+    arguments: usize,
+    expanded: OnceLock<String>,
+}
+
+impl ListQuery {
+    /// A statement whose list comes after `arguments` others.
+    pub const fn new(text: &'static str, arguments: usize) -> Self {
+        Self { text, arguments, expanded: OnceLock::new() }
+    }
+
+    /// The statement with its list, to which the other arguments are bound already. A shorter list is
+    /// filled up with its last value.
+    ///
+    /// # Panics
+    /// If `values` is empty or longer than [`LIST_WIDTH`], or the number of arguments is another.
+    pub fn query<T: Clone + Into<Arg>>(&'static self, arguments: Vec<Arg>, values: &[T]) -> Query {
+        assert!((1..=LIST_WIDTH).contains(&values.len()), "a list has 1 to {LIST_WIDTH} values");
+        assert_eq!(arguments.len(), self.arguments, "every argument before the list is bound");
+        let sql = self.expanded.get_or_init(|| {
+            let places: Vec<String> =
+                (1..=LIST_WIDTH).map(|at| format!("${}", self.arguments + at)).collect();
+            self.text.replace("{LIST}", &places.join(", "))
+        });
+        let last = std::iter::repeat(&values[values.len() - 1]);
+        let values = values.iter().chain(last).take(LIST_WIDTH).cloned().map(Into::into);
+        Query { sql, args: arguments.into_iter().chain(values).collect() }
+    }
 }
 
 impl Query {

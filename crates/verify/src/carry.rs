@@ -1,26 +1,37 @@
 //! Carrying a run over to another build: only with a delta proof, and never where an assumption
 //! of the proof is known to be false.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use assay_binary::Address;
 use assay_delta::source::SourceProof;
-use assay_delta::{DeltaProof, Executed};
-use assay_evidence::{JsonError, Statement, Subject, TenantId, json, predicate};
-use assay_gate::Verdict;
+use assay_delta::{DeltaProof, Executed, Prover, Refusal};
+use assay_evidence::{Sha256, TenantId, json};
 
 use crate::pipeline::Asked;
-use crate::run::{StoredRun, class_digest};
+use crate::run::StoredRun;
+use crate::sources::Trees;
 use crate::sql::{self, VerdictRow};
-use crate::{Verifier, VerifyResult};
+use crate::{Verifier, VerifyError, VerifyResult};
 
 /// The most earlier runs that are tried.
-const MAX_SOURCES: usize = 2;
+pub(crate) const MAX_SOURCES: usize = 2;
 /// The most reasons that are kept.
-const MAX_REASONS: usize = 16;
+pub(crate) const MAX_REASONS: usize = 16;
+
+/// An earlier run that may answer a question, by the question's number.
+pub(crate) struct Attempt {
+    pub number: usize,
+    pub source: VerdictRow,
+}
 
 /// A run that holds for another build.
 pub(crate) struct Carried {
     pub source: VerdictRow,
-    pub run: StoredRun,
-    pub proof: CarryProof,
+    pub run: Arc<StoredRun>,
+    /// Runs that executed the same code share one.
+    pub proof: Arc<CarryProof>,
 }
 
 /// A proof by the rule of its artifact.
@@ -29,77 +40,75 @@ pub(crate) enum CarryProof {
     Source(Box<SourceProof>),
 }
 
-impl CarryProof {
-    /// The statement that says so.
-    pub(crate) fn statement(&self, subjects: Vec<Subject>) -> Result<Statement, JsonError> {
-        match self {
-            Self::Binary(proof) => Statement::new(predicate::DELTA_PROOF, subjects, proof),
-            Self::Source(proof) => Statement::new(predicate::SOURCE_DELTA_PROOF, subjects, proof),
-        }
-    }
-}
+/// A proof, or every reason why there is none, as stable codes.
+pub(crate) type Proven = Result<Arc<CarryProof>, Vec<String>>;
+
+/// What became of each question of a pair.
+type Outcomes = Vec<(usize, Result<Carried, Vec<String>>)>;
 
 impl Verifier {
-    /// Tries earlier replays of the witness, the baseline's first. `reasons` says why none carried.
-    pub(crate) async fn carry(
+    /// Tries to carry runs on the first artifact over to the second.
+    pub(crate) async fn carry_pair(
         &self,
         tenant: &TenantId,
-        asked: &Asked<'_>,
-        reasons: &mut Vec<String>,
-    ) -> VerifyResult<Option<Carried>> {
-        if let Some(reason) = never_carried(asked) {
-            reasons.push(reason.to_owned());
-            return Ok(None);
-        }
-        let mut sources = sql::replayed(self.store().database(), tenant, &asked.witness.id).await?;
-        sources.retain(|source| {
-            source.artifact != asked.target.digest && source.verdict != Verdict::Inconclusive
-        });
-        let of_baseline =
-            |source: &VerdictRow| asked.baseline.iter().any(|target| target.digest == source.artifact);
-        sources.sort_by_key(|source| !of_baseline(source));
-        if sources.is_empty() {
-            reasons.push("no_earlier_run".to_owned());
-            return Ok(None);
-        }
-        let mut all = std::collections::BTreeSet::new();
-        for source in sources.into_iter().take(MAX_SOURCES) {
+        pair: (Sha256, Sha256),
+        attempts: Vec<Attempt>,
+        asked: &[Asked<'_>],
+    ) -> VerifyResult<Outcomes> {
+        let (mut outcomes, mut native) = (Outcomes::new(), Vec::new());
+        let mut trees = Trees::new(pair);
+        for Attempt { number, source } in attempts {
             let run: StoredRun =
                 json::from_strict(&self.store().blobs().get_content(tenant, &source.run).await?)?;
-            match self.try_source(tenant, asked, &run).await? {
-                Ok(proof) => return Ok(Some(Carried { source, run, proof })),
-                Err(refusals) => all.extend(refusals),
+            let run = Arc::new(run);
+            match (&run.source, self.run_not_carryable(&run)?) {
+                (Some(observed), _) => {
+                    let proven =
+                        self.carry_source(tenant, &asked[number], &run, observed, &mut trees).await?;
+                    let carried = |proof| Carried { source, run: run.clone(), proof };
+                    outcomes.push((number, proven.map(carried)));
+                }
+                (None, Some(reason)) => outcomes.push((number, Err(vec![reason.to_owned()]))),
+                (None, None) => native.push((number, source, run)),
             }
         }
-        reasons.extend(all.into_iter().take(MAX_REASONS));
-        Ok(None)
+        if !native.is_empty() {
+            outcomes.extend(self.carry_native(tenant, pair, native).await?);
+        }
+        Ok(outcomes)
     }
 
-    async fn try_source(
+    /// Proves all runs of one pair of binaries, each set of executed functions once.
+    async fn carry_native(
         &self,
         tenant: &TenantId,
-        asked: &Asked<'_>,
-        run: &StoredRun,
-    ) -> VerifyResult<Result<CarryProof, Vec<String>>> {
-        if let Some(source) = &run.source {
-            return self.carry_source(tenant, asked, run, source).await;
-        }
-        if let Some(reason) = self.run_not_carryable(run)? {
-            return Ok(Err(vec![reason.to_owned()]));
-        }
-        let a = self.store().blobs().get_content(tenant, &run.artifact).await?;
-        let b = self.store().blobs().get_content(tenant, &asked.target.digest).await?;
-        let executed = run.executed.clone();
-        let proven =
-            tokio::task::spawn_blocking(move || assay_delta::prove(&a, &b, Executed::Units(&executed)))
-                .await
-                .map_err(|_| crate::VerifyError::Stopped)?;
-        let proven = proven.map(|proof| CarryProof::Binary(Box::new(proof)));
-        Ok(proven.map_err(|refusals| refusals.iter().map(|refusal| sql::word(&refusal.reason)).collect()))
+        (a, b): (Sha256, Sha256),
+        runs: Vec<(usize, VerdictRow, Arc<StoredRun>)>,
+    ) -> VerifyResult<Outcomes> {
+        let a = self.store().blobs().get_content(tenant, &a).await?;
+        let b = self.store().blobs().get_content(tenant, &b).await?;
+        let prove = move || -> Outcomes {
+            let prover = Prover::read(&a, &b);
+            let mut known: HashMap<Arc<[Address]>, Proven> = HashMap::new();
+            let outcome = |(number, source, run): (usize, VerdictRow, Arc<StoredRun>)| {
+                let mut executed = run.executed.clone();
+                executed.sort_unstable();
+                let proven = known.entry(executed.into()).or_insert_with_key(|executed| match &prover {
+                    Ok(prover) => prover
+                        .prove(Executed::Units(executed))
+                        .map(|proof| Arc::new(CarryProof::Binary(Box::new(proof))))
+                        .map_err(|refusals| codes(&refusals)),
+                    Err(refusals) => Err(codes(refusals)),
+                });
+                (number, proven.clone().map(|proof| Carried { source, run, proof }))
+            };
+            runs.into_iter().map(outcome).collect()
+        };
+        tokio::task::spawn_blocking(prove).await.map_err(|_| VerifyError::Stopped)
     }
 
     fn run_not_carryable(&self, run: &StoredRun) -> VerifyResult<Option<&'static str>> {
-        let here = class_digest(self.host()?.environment_class());
+        let here = self.class()?;
         Ok(if run.environment != here {
             Some("environment_differs")
         } else if run.unknown_code > 0 {
@@ -119,7 +128,7 @@ impl Verifier {
 }
 
 /// Witnesses for which an assumption of the proof is known to be false.
-fn never_carried(asked: &Asked<'_>) -> Option<&'static str> {
+pub(crate) fn never_carried(asked: &Asked<'_>) -> Option<&'static str> {
     if asked.witness.layout_sensitive {
         Some("layout_sensitive")
     } else if asked.definition.facts.undefined_behaviour {
@@ -127,4 +136,8 @@ fn never_carried(asked: &Asked<'_>) -> Option<&'static str> {
     } else {
         None
     }
+}
+
+fn codes(refusals: &[Refusal]) -> Vec<String> {
+    refusals.iter().map(|refusal| sql::word(&refusal.reason)).collect()
 }

@@ -21,6 +21,7 @@ mod handover;
 mod incident;
 mod incidents;
 mod judge;
+mod leased;
 mod minimize;
 mod observation;
 mod path;
@@ -29,11 +30,13 @@ mod predicates;
 mod privacy;
 mod quotas;
 mod requalify;
+mod rounds;
 mod run;
 mod running;
 mod sources;
 mod sql;
 mod stacks;
+mod stating;
 mod witnesses;
 
 pub use bundle::{BundleError, IncidentBundle, MAX_INCIDENT_BUNDLE_BYTES, OpenedBundle, open_bundle};
@@ -60,6 +63,7 @@ pub use witnesses::{NewWitness, ReplayOutcome, WitnessInfo};
 
 use std::sync::{Arc, OnceLock};
 
+use assay_evidence::Sha256;
 use assay_notary::Notary;
 use assay_store::Store;
 use assay_witness::{Host, Refusal};
@@ -68,7 +72,8 @@ use assay_witness::{Host, Refusal};
 #[derive(Clone)]
 pub struct Verifier {
     notary: Notary,
-    host: Arc<OnceLock<Result<Host, Refusal>>>,
+    /// The host, and the digest of its environment class.
+    host: Arc<OnceLock<Result<(Host, Sha256), Refusal>>>,
     running: quotas::Running,
 }
 
@@ -89,6 +94,16 @@ impl Verifier {
 
     /// What this host can do, found out once.
     pub fn host(&self) -> VerifyResult<&Host> {
-        self.host.get_or_init(Host::probe).as_ref().map_err(|refusal| VerifyError::Host(refusal.clone()))
+        self.probed().map(|(host, _)| host)
+    }
+
+    /// The digest of this host's environment class.
+    pub(crate) fn class(&self) -> VerifyResult<Sha256> {
+        self.probed().map(|(_, class)| *class)
+    }
+
+    fn probed(&self) -> VerifyResult<&(Host, Sha256)> {
+        let probe = || Host::probe().map(|host| (host.clone(), run::class_digest(host.environment_class())));
+        self.host.get_or_init(probe).as_ref().map_err(|refusal| VerifyError::Host(refusal.clone()))
     }
 }

@@ -6,15 +6,16 @@ use assay_access::{Permission, Principal};
 use assay_evidence::{Sha256, TenantId, Timestamp};
 use assay_gate::Verdict;
 use assay_store::{StoreError, query};
+use futures_util::StreamExt as _;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::judge::judge;
 use crate::path::reached;
-use crate::pipeline::{Asked, Target};
+use crate::pipeline::{Asked, MAX_JOBS, Target};
 use crate::running::How;
 use crate::sql::{self, VerdictRow};
-use crate::{Verifier, VerifyResult};
+use crate::{Verifier, VerifyError, VerifyResult};
 
 /// What asking again found.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -51,7 +52,8 @@ pub struct VerdictChange {
 }
 
 impl Verifier {
-    /// Replays every stored verdict, of one incident or of all, and lists those that would change.
+    /// Replays every stored verdict, of one incident or of all, as many at a time as there are processors,
+    /// and lists those that would change.
     /// Nothing is altered unless `accept` says so; then each change is stated anew.
     pub async fn requalify(
         &self,
@@ -68,8 +70,18 @@ impl Verifier {
             changes: Vec::new(),
             accepted: accept,
         };
-        for row in self.stored_verdicts(tenant, incident).await? {
-            match self.asked_again(tenant, &row).await? {
+        let rows = self.stored_verdicts(tenant, incident).await?;
+        let most = self.quotas(tenant).await?.concurrent_replays.unwrap_or(MAX_JOBS as u64);
+        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let jobs = usize::try_from(most).unwrap_or(MAX_JOBS).clamp(1, processors);
+        let each = rows.into_iter().map(|row| async move {
+            let change = self.asked_again(tenant, &row).await?;
+            Ok::<_, VerifyError>((row, change))
+        });
+        let mut asked = futures_util::stream::iter(each).buffered(jobs);
+        while let Some(answer) = asked.next().await {
+            let (row, change) = answer?;
+            match change {
                 None => outcome.unchanged += 1,
                 Some(change) => {
                     if accept {

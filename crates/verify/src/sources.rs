@@ -2,19 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use assay_delta::source::{
     Function, Language, Place, SourceRule, SourceRun, SourceTree, TreeEntry, Use, is_standard, prove_source,
 };
-use assay_evidence::TenantId;
+use assay_evidence::{Sha256, TenantId};
 use assay_witness::{
     Capsule, FileKind, Host, MapSource, ReplayRequest, RunReport, Runtime, RuntimeCoverage, SourcePlace,
     SubjectSlot, runtime_coverage, runtime_of, tree,
 };
 
-use crate::carry::CarryProof;
+use crate::carry::{CarryProof, Proven};
 use crate::pipeline::Asked;
-use crate::run::{SourceObservation, StoredRun, class_digest};
+use crate::run::{SourceObservation, StoredRun};
 use crate::{Verifier, VerifyError, VerifyResult, sql};
 
 /// Replays once more under the runtime's own coverage; none where no interpreter runs.
@@ -69,9 +70,10 @@ impl Verifier {
         asked: &Asked<'_>,
         run: &StoredRun,
         source: &SourceObservation,
-    ) -> VerifyResult<Result<CarryProof, Vec<String>>> {
+        trees: &mut Trees,
+    ) -> VerifyResult<Proven> {
         let refused = |code: &str| Ok(Err(vec![code.to_owned()]));
-        if run.environment != class_digest(self.host()?.environment_class()) {
+        if run.environment != self.class()? {
             return refused("environment_differs");
         }
         if run.cut_off {
@@ -85,25 +87,59 @@ impl Verifier {
         let slot = ready.capsule.subjects.iter().find(|slot| slot.role == asked.witness.role).cloned();
         let Some(slot) = slot else { return refused("no_subject") };
         let (a, b) = (run.artifact, asked.target.digest);
-        let files = [
-            self.store().blobs().local_file(tenant, &a).await?,
-            self.store().blobs().local_file(tenant, &b).await?,
-        ];
+        let Some([tree_a, tree_b]) = self.trees(tenant, trees, &slot).await? else {
+            return refused("subject_does_not_fit");
+        };
         let proven = tokio::task::spawn_blocking(move || {
             let run = source_run(&ready.capsule, &ready.files, &slot, coverage);
-            let [tree_a, tree_b] = files.map(|file| source_tree(&file, &slot));
-            let (Some(tree_a), Some(tree_b)) = (tree_a, tree_b) else {
-                return Err(vec!["subject_does_not_fit".to_owned()]);
-            };
             let proven = prove_source((a, &tree_a), (b, &tree_b), &run, SourceRule::Files);
             let codes = |refusals: Vec<assay_delta::source::SourceRefusal>| {
                 let codes: BTreeSet<String> =
                     refusals.iter().map(|refusal| sql::word(&refusal.reason)).collect();
                 codes.into_iter().collect()
             };
-            proven.map(|proof| CarryProof::Source(Box::new(proof))).map_err(codes)
+            proven.map(|proof| Arc::new(CarryProof::Source(Box::new(proof)))).map_err(codes)
         });
-        proven.await.map_err(|_| VerifyError::Stopped).map(Ok)?
+        proven.await.map_err(|_| VerifyError::Stopped)
+    }
+
+    /// Both trees of a pair in a subject's place, read once for all runs that put them there.
+    async fn trees(
+        &self,
+        tenant: &TenantId,
+        trees: &mut Trees,
+        slot: &SubjectSlot,
+    ) -> VerifyResult<Option<[Arc<SourceTree>; 2]>> {
+        // Of a slot, the tree depends on where a single file lies only.
+        let place = slot.tree.is_none().then(|| slot.path.clone());
+        if let Some(known) = trees.known.get(&place) {
+            return Ok(known.clone());
+        }
+        let files = [
+            self.store().blobs().local_file(tenant, &trees.pair.0).await?,
+            self.store().blobs().local_file(tenant, &trees.pair.1).await?,
+        ];
+        let slot = slot.clone();
+        let read = move || {
+            let [a, b] = files.map(|file| source_tree(&file, &slot).map(Arc::new));
+            Some([a?, b?])
+        };
+        let read = tokio::task::spawn_blocking(read).await.map_err(|_| VerifyError::Stopped)?;
+        trees.known.insert(place, read.clone());
+        Ok(read)
+    }
+}
+
+/// The trees of two artifacts, by the single file's place that they were read for; none where they do
+/// not fit.
+pub(crate) struct Trees {
+    pair: (Sha256, Sha256),
+    known: BTreeMap<Option<String>, Option<[Arc<SourceTree>; 2]>>,
+}
+
+impl Trees {
+    pub(crate) fn new(pair: (Sha256, Sha256)) -> Self {
+        Self { pair, known: BTreeMap::new() }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use assay_evidence::{Sha256, TenantId, Timestamp};
 use assay_gate::{Mode, Verdict};
-use assay_store::{Database, Migration, Row, StoreError, StoreResult, Tx, query};
+use assay_store::{Database, ListQuery, Migration, Row, StoreError, StoreResult, Tx, query};
 
 /// The schema of this room.
 pub const MIGRATIONS: &[Migration] = &[TABLES, crate::quotas::MIGRATION];
@@ -189,6 +189,22 @@ pub(crate) async fn verdict(
     key: &Sha256,
 ) -> StoreResult<Option<VerdictRow>> {
     db.first(query(VERDICT).bind(tenant).bind(key)).await?.map(|row| read_verdict(&row)).transpose()
+}
+
+static VERDICTS: ListQuery = ListQuery::new(
+    "SELECT cache_key, incident, witness, artifact, verdict, mode, reason, reached, run, milliseconds, \
+     replay_milliseconds, statement, observed_at, created_at FROM verdicts \
+     WHERE tenant = $1 AND cache_key IN ({LIST})",
+    1,
+);
+
+/// The verdicts of these keys, at most [`LIST_WIDTH`], in no order.
+pub(crate) async fn verdicts(
+    db: &Database,
+    tenant: &TenantId,
+    keys: &[Sha256],
+) -> StoreResult<Vec<VerdictRow>> {
+    db.all(VERDICTS.query(vec![tenant.into()], keys)).await?.iter().map(read_verdict).collect()
 }
 
 /// The replayed verdicts of a witness, newest first: what may be carried over.

@@ -21,6 +21,9 @@ pub struct Entry {
     #[serde(default)]
     pub obtain: Obtain,
     pub trigger: Trigger,
+    /// `crash` where none is named.
+    #[serde(default)]
+    kind: String,
     #[serde(skip)]
     pub folder: PathBuf,
 }
@@ -161,6 +164,11 @@ impl Entry {
     /// The definition, as `assay incident define` takes it.
     pub fn definition(&self) -> PathBuf {
         self.folder.join("incident.toml")
+    }
+
+    /// Whether a signal or a panic shows it.
+    pub fn crashes(&self) -> bool {
+        matches!(self.kind.as_str(), "" | "crash")
     }
 
     pub fn has(&self, wanted: Trait) -> bool {

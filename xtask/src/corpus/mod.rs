@@ -4,7 +4,8 @@ pub mod entry;
 mod impostors;
 mod native;
 pub mod obtain;
-mod session;
+pub mod releases;
+pub mod session;
 mod table;
 
 use std::path::PathBuf;

@@ -37,6 +37,16 @@ pub fn crate_program(entry: &Entry, side: Side, into: &Path) -> Result<()> {
     Ok(())
 }
 
+/// The same of any release, with whatever it depends on today: no lock file knows it.
+pub fn crate_release(entry: &Entry, into: &Path) -> Result<()> {
+    let package = into.join("package");
+    std::fs::create_dir_all(&package)?;
+    let source = entry.folder.join("program.rs");
+    let binary = format!("[[bin]]\nname = \"{}\"\npath = \"{}\"\n", entry.role, source.display());
+    std::fs::write(package.join("Cargo.toml"), manifest(entry, Side::Vulnerable) + "\n" + &binary)?;
+    cargo_build(entry, &package.join("Cargo.toml"), into, &[])
+}
+
 fn manifest(entry: &Entry, side: Side) -> String {
     let features: Vec<String> = entry.obtain.features.iter().map(|name| format!("\"{name}\"")).collect();
     format!(

@@ -107,13 +107,15 @@ fn side(entry: &Entry, side: Side) -> Result<PathBuf> {
     Ok(subject)
 }
 
-/// The release that `entry` calls vulnerable, fetched into a folder of its own; its tree.
+/// The release that `entry` calls vulnerable, fetched or built in a folder of its own; its tree or program.
 pub fn release(entry: &Entry, into: &Path) -> Result<PathBuf> {
     std::fs::create_dir_all(into)?;
     match entry.obtain.kind {
         Kind::Npm => npm(entry, Side::Vulnerable, into)?,
         Kind::Pip => pip(entry, Side::Vulnerable, into)?,
-        _ => bail!("{} is no package of an interpreter", entry.id),
+        Kind::CCrate => native::c_program(entry, Side::Vulnerable, into)?,
+        Kind::Crate => native::crate_release(entry, into)?,
+        Kind::Program | Kind::Go => bail!("{} is not made of a package's release", entry.id),
     }
     Ok(subject(entry, into))
 }

@@ -65,7 +65,7 @@ pub struct Pair {
 
 /// The pairs at hand, and what was skipped and why.
 pub fn pairs(only: &[&str]) -> Result<(Vec<Pair>, Vec<String>)> {
-    let folder = shell::root().join("target/corpus/deltas");
+    let folder = shell::target().join("corpus/deltas");
     std::fs::create_dir_all(&folder)?;
     let (mut pairs, mut skipped) = (Vec::new(), Vec::new());
     for package in PACKAGES.iter().filter(|package| only.is_empty() || only.contains(package)) {

@@ -54,7 +54,7 @@ pub fn build() -> Result<std::path::PathBuf> {
     if !command.stdin(Stdio::null()).status().context("cargo")?.success() {
         bail!("the measurement does not build");
     }
-    let program = shell::root().join("target/release/examples/measure");
+    let program = shell::target().join("release/examples/measure");
     if !Path::new(&program).is_file() {
         bail!("{} is not there", program.display());
     }

@@ -85,6 +85,15 @@ fn main_job(bench: &Bench) {
     assert_eq!(cached["verdicts"][0]["mode"], "cached");
     let carried = bench.ok(&["verify", "v3", "--baseline", "v2"]);
     assert_eq!(carried["verdicts"][0]["mode"], "carried_over", "{carried}");
+    let observed_at = |release: &str| {
+        let explained = bench.ok(&["gate", "explain", release]);
+        explained["rules"][0]["evidence"][0]["observedAt"].clone()
+    };
+    let of_the_run = observed_at("v2");
+    assert!(of_the_run.is_string() || of_the_run.is_number(), "{of_the_run}");
+    assert_eq!(observed_at("v3"), of_the_run, "a carried verdict is as old as the run it rests on");
+    assert_eq!(bench.ok(&["verify", "v3", "--baseline", "v2"])["verdicts"][0]["mode"], "cached");
+    assert_eq!(observed_at("v3"), of_the_run, "and stays as old when it is known");
     let replayed = bench.ok(&["verify", "v4", "--baseline", "v2"]);
     assert_eq!(replayed["verdicts"][0]["mode"], "replayed", "{replayed}");
     assert!(replayed["verdicts"][0]["not_carried"].to_string().contains("function_changed"), "{replayed}");

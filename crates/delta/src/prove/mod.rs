@@ -290,36 +290,69 @@ pub struct DeltaProof {
 /// Every reason found why it is not proven, sorted, at most
 /// [`MAX_REFUSALS`](crate::limits::MAX_REFUSALS).
 pub fn prove(a: &[u8], b: &[u8], executed: Executed<'_>) -> Result<DeltaProof, Vec<Refusal>> {
-    let read = |bytes, which: &str| {
-        Program::read(bytes).map_err(|error| {
-            vec![Refusal { reason: Reason::Unreadable, place: which.to_owned(), detail: describe(&error) }]
+    Prover::read(a, b)?.prove(executed)
+}
+
+/// Two files, read and divided once for the proofs of many runs: reading them is most of what one proof
+/// takes.
+pub struct Prover<'data> {
+    programs: [Program<'data>; 2],
+    artifacts: [Artifact; 2],
+    one_file: bool,
+}
+
+impl<'data> Prover<'data> {
+    /// Reads both files.
+    ///
+    /// # Errors
+    /// [`Reason::Unreadable`] of one of them.
+    pub fn read(a: &'data [u8], b: &'data [u8]) -> Result<Self, Vec<Refusal>> {
+        let read = |bytes, which: &str| {
+            Program::read(bytes).map_err(|error| {
+                vec![Refusal {
+                    reason: Reason::Unreadable,
+                    place: which.to_owned(),
+                    detail: describe(&error),
+                }]
+            })
+        };
+        let programs = [read(a, "baseline")?, read(b, "candidate")?];
+        let artifact = |bytes: &[u8], program: &Program<'_>| Artifact {
+            sha256: Sha256::of(bytes),
+            debug_id: program.image.debug_id().cloned(),
+        };
+        let artifacts = [artifact(a, &programs[0]), artifact(b, &programs[1])];
+        Ok(Self { programs, artifacts, one_file: a == b })
+    }
+
+    /// As [`prove`], of the two files.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn prove(&self, executed: Executed<'_>) -> Result<DeltaProof, Vec<Refusal>> {
+        let [program_a, program_b] = &self.programs;
+        let mapping = simulate::run(program_a, program_b, self.one_file, executed)?;
+        let pair = |&(unit_a, unit_b): &(usize, usize)| {
+            let unit = &program_a.map.units()[unit_a];
+            FunctionPair {
+                name: unit.name.clone(),
+                address_a: unit.entry,
+                address_b: program_b.map.units()[unit_b].entry,
+                hash: hash_unit(program_a, unit_a),
+            }
+        };
+        let [baseline, candidate] = self.artifacts.clone();
+        Ok(DeltaProof {
+            baseline,
+            candidate,
+            normaliser_version: NORMALISER_VERSION,
+            executed: mapping.executed.iter().map(pair).collect(),
+            referenced_functions: mapping.referenced,
+            data: mapping.data,
+            compared: COMPARED.map(str::to_owned).to_vec(),
+            assumptions: ASSUMPTIONS.to_vec(),
         })
-    };
-    let (program_a, program_b) = (read(a, "baseline")?, read(b, "candidate")?);
-    let mapping = simulate::run(&program_a, &program_b, a == b, executed)?;
-    let artifact = |bytes, program: &Program<'_>| Artifact {
-        sha256: Sha256::of(bytes),
-        debug_id: program.image.debug_id().cloned(),
-    };
-    let pair = |&(unit_a, unit_b): &(usize, usize)| {
-        let unit = &program_a.map.units()[unit_a];
-        FunctionPair {
-            name: unit.name.clone(),
-            address_a: unit.entry,
-            address_b: program_b.map.units()[unit_b].entry,
-            hash: hash_unit(&program_a, unit_a),
-        }
-    };
-    Ok(DeltaProof {
-        baseline: artifact(a, &program_a),
-        candidate: artifact(b, &program_b),
-        normaliser_version: NORMALISER_VERSION,
-        executed: mapping.executed.iter().map(pair).collect(),
-        referenced_functions: mapping.referenced,
-        data: mapping.data,
-        compared: COMPARED.map(str::to_owned).to_vec(),
-        assumptions: ASSUMPTIONS.to_vec(),
-    })
+    }
 }
 
 fn describe(error: &dyn std::error::Error) -> String {

@@ -1,6 +1,6 @@
 //! What carries and what does not, in C and in Rust.
 
-use assay_delta::{Executed, Reason, Refusal, check, prove};
+use assay_delta::{Executed, Prover, Reason, Refusal, check, prove};
 
 use crate::build::{all_but, build, c, only, rust};
 
@@ -327,4 +327,21 @@ fn rust_slot_of_a_vtable_and_strings() {
         let executed = all_but(&a, &["unrelated"]);
         assert!(prove(&a, &b, Executed::Units(&executed)).is_err(), "{from} -> {to}");
     }
+}
+
+#[test]
+fn one_reading_of_two_files_proves_run_after_run() {
+    let source = changed("return x * 77;", "return x * 78;");
+    let Some((a, b)) = pair(&source) else { return };
+    let prover = Prover::read(&a, &b).unwrap();
+    let few = only(&a, &["main", "pick"]);
+    let without = all_but(&a, &NOT_EXECUTED);
+    let all = all_but(&a, &[]);
+    // In this order a proof follows a refusal, and the other way round.
+    for executed in [&few, &all, &without, &all, &few] {
+        let executed = Executed::Units(executed);
+        assert_eq!(prover.prove(executed), prove(&a, &b, executed));
+    }
+    assert!(prover.prove(Executed::Units(&without)).is_ok());
+    assert!(prover.prove(Executed::Units(&all)).is_err());
 }

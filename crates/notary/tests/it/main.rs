@@ -52,3 +52,39 @@ pub async fn verified_entries(notary: &Notary) -> Vec<String> {
     assert_eq!(report.size, rows.len() as u64);
     rows.iter().map(|row| row.text("digest").unwrap()).collect()
 }
+
+#[tokio::test]
+async fn many_statements_are_prepared_in_their_order_and_looked_up_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let notary = notary(&folder_locations(&folder, None)).await;
+    let subject = |number: u64| Subject::new("app", Sha256::of(&number.to_be_bytes()));
+    let statement = |number: u64| {
+        let body = serde_json::json!({ "number": number });
+        Statement::new(predicate::REPLAY_VERDICT, vec![subject(number)], &body).unwrap()
+    };
+    let tenant = tenant();
+    let prepared = notary.prepare_all(&tenant, (0..600).map(statement).collect(), NOW).await.unwrap();
+    let one = notary.prepare(&tenant, statement(7), NOW).await.unwrap();
+    assert_eq!(prepared[7].digest(), one.digest(), "signing is deterministic, so this is the eighth");
+    let (accepted, left_out) = prepared.split_at(599);
+    let (tenant_ref, accepted) = (&tenant, &accepted);
+    let committed: StoreResult<()> = notary
+        .store()
+        .database()
+        .write(|tx| async move {
+            for prepared in *accepted {
+                Notary::accept(&tx, tenant_ref, prepared).await?;
+            }
+            Ok(())
+        })
+        .await;
+    committed.unwrap();
+    let head = notary.publish(&tenant, NOW).await.unwrap();
+    assert_eq!(head.size, 599);
+    let all: Vec<Sha256> = prepared.iter().map(|prepared| *prepared.digest()).collect();
+    let included = notary.included(&tenant, &all, head.size).await.unwrap();
+    assert_eq!(included.len(), 599);
+    assert!(!included.contains(left_out[0].digest()), "it was never accepted");
+    assert_eq!(notary.included(&tenant, &all, 10).await.unwrap().len(), 10, "only what stands below");
+    assert!(notary.included(&tenant, &[], head.size).await.unwrap().is_empty());
+}

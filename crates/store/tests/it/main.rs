@@ -45,6 +45,7 @@ async fn suite(postgres: Option<&Postgres>, s3: Option<&S3>) {
     writes::commit_or_roll_back(&store).await;
     writes::no_update_is_lost(&store).await;
     writes::values_round_trip(&store).await;
+    writes::several_are_asked_at_once(&store).await;
     writes::text_is_ordered_by_bytes(&store).await;
     jobs::queued_once(&store).await;
     jobs::one_of_many_claimers_gets_it(&store).await;

@@ -1,4 +1,4 @@
-use assay_store::{Store, StoreError, StoreResult, query};
+use assay_store::{LIST_WIDTH, ListQuery, Store, StoreError, StoreResult, query};
 
 pub async fn commit_or_roll_back(store: &Store) {
     let insert = "INSERT INTO counters (name, value) VALUES ($1, $2)";
@@ -75,6 +75,32 @@ pub async fn values_round_trip(store: &Store) {
     let row =
         store.database().first(query("SELECT n FROM kinds WHERE id = $1").bind(3i64)).await.unwrap().unwrap();
     assert!(matches!(row.int("n"), Err(StoreError::Column { .. })));
+}
+
+static NAMED: ListQuery =
+    ListQuery::new("SELECT name FROM counters WHERE value >= $1 AND name IN ({LIST}) ORDER BY name", 1);
+
+pub async fn several_are_asked_at_once(store: &Store) {
+    let names: Vec<String> = (0..LIST_WIDTH).map(|number| format!("listed-{number:03}")).collect();
+    let all = &names;
+    let written: StoreResult<()> = store
+        .database()
+        .write(|tx| async move {
+            for (value, name) in (0i64..).zip(all) {
+                let sql = "INSERT INTO counters (name, value) VALUES ($1, $2)";
+                tx.execute(query(sql).bind(name).bind(value)).await?;
+            }
+            Ok(())
+        })
+        .await;
+    written.unwrap();
+    let found = async |least: i64, asked: &[String]| {
+        let rows = store.database().all(NAMED.query(vec![least.into()], asked)).await.unwrap();
+        rows.iter().map(|row| row.text("name").unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(found(0, &names).await, names, "a full list");
+    assert_eq!(found(2, &names[1..4]).await, names[2..4], "a short list, each once");
+    assert_eq!(found(0, &["unknown".to_owned()]).await, Vec::<String>::new());
 }
 
 pub async fn text_is_ordered_by_bytes(store: &Store) {

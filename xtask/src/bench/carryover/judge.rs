@@ -17,7 +17,7 @@ use super::programs::Program;
 use super::recipe::{Recipe, Workshop};
 
 /// Processor time of one run: mutants may loop for ever.
-const CPU_MICROS: u64 = 400_000;
+pub(super) const CPU_MICROS: u64 = 400_000;
 const ROLE: &str = "subject";
 /// Lines of a trace that are compared where the digest cannot be.
 const LINES: usize = 100_000;
@@ -32,7 +32,7 @@ pub struct Observed {
 
 impl Observed {
     /// `library` is the subject's path where the loader opens it.
-    fn of(report: &RunReport, library: Option<&str>) -> Self {
+    pub(super) fn of(report: &RunReport, library: Option<&str>) -> Self {
         let outputs = [report.stdout.digest, report.stderr.digest];
         let trace = library.map_or(report.trace_digest, |library| mapped(&report.trace, library));
         Self { trace, ending: report.ending.clone(), outputs }
@@ -126,7 +126,7 @@ pub fn prepare(program: &Program, home: &Path, workshop: &Workshop, host: &Host)
 }
 
 /// Everything that a recording names, as files of its own: the host's may change while mutants run.
-fn on_disk(mut recording: Recording, folder: &Path) -> Result<Recording> {
+pub(super) fn on_disk(mut recording: Recording, folder: &Path) -> Result<Recording> {
     std::fs::create_dir_all(folder)?;
     for (digest, located) in &mut recording.located {
         let file = folder.join(digest.hex());
@@ -216,7 +216,7 @@ fn observe(
 }
 
 /// What is watched: every entry of every unit, and every executable byte in none.
-fn plan(path: &str, map: &CodeMap) -> CoveragePlan {
+pub(super) fn plan(path: &str, map: &CodeMap) -> CoveragePlan {
     let entries =
         map.units().iter().flat_map(|unit| unit.entries.iter().map(|entry| entry.address)).collect();
     let traps = map.gaps().iter().map(|gap| gap.start.0..gap.end.0).collect();

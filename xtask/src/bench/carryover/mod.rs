@@ -10,9 +10,10 @@ mod builds;
 mod bytes;
 mod edits;
 mod judge;
-mod programs;
-mod random;
-mod recipe;
+pub mod programs;
+pub mod random;
+pub mod recipe;
+mod releases;
 mod tally;
 mod tokens;
 
@@ -52,17 +53,21 @@ pub struct Options {
     mutants: usize,
     only: Vec<String>,
     seed: u64,
+    /// Real consecutive releases instead of mutants.
+    releases: bool,
 }
 
 impl Options {
-    /// `[--json] [-n MUTANTS] [--only PROGRAM,PROGRAM] [--seed S]`
+    /// `[--json] [-n MUTANTS] [--only PROGRAM,PROGRAM] [--seed S] [--releases]`
     pub fn parse(words: &[&str]) -> Result<Self> {
-        let mut options = Self { json: false, mutants: MUTANTS, only: Vec::new(), seed: SEED };
+        let mut options =
+            Self { json: false, mutants: MUTANTS, only: Vec::new(), seed: SEED, releases: false };
         let mut words = words.iter();
         while let Some(word) = words.next() {
             let mut value = || words.next().with_context(|| format!("{word} needs a value"));
             match *word {
                 "--json" => options.json = true,
+                "--releases" => options.releases = true,
                 "-n" => options.mutants = value()?.parse()?,
                 "--only" => options.only = value()?.split(',').map(str::to_owned).collect(),
                 "--seed" => options.seed = value()?.parse()?,
@@ -85,10 +90,13 @@ struct Mutant {
 pub fn fast() -> Result<()> {
     shell::step("carry-over: a few mutants");
     let only = FAST.map(str::to_owned).to_vec();
-    run(&Options { json: false, mutants: FAST_MUTANTS, only, seed: SEED })
+    run(&Options { json: false, mutants: FAST_MUTANTS, only, seed: SEED, releases: false })
 }
 
 pub fn run(options: &Options) -> Result<()> {
+    if options.releases {
+        return releases::run(options.json);
+    }
     let home = shell::target().join("bench-carryover");
     if home.exists() {
         std::fs::remove_dir_all(&home).context("the folder of the last bench cannot be removed")?;

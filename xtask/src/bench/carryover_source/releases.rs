@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use assay_witness::Host;
@@ -11,6 +10,7 @@ use super::subject::Subject;
 use super::{Options, tried};
 use crate::corpus::entry::{Entry, Kind};
 use crate::corpus::obtain;
+use crate::corpus::releases::stable_versions;
 use crate::shell::{self, step};
 
 /// Releases on either side of the vulnerable one that are asked about.
@@ -66,25 +66,7 @@ pub fn run(options: &Options, host: &Host) -> Result<()> {
 
 /// The releases around the vulnerable one, by the registry's own order.
 fn near(entry: &Entry, count: usize) -> Result<Vec<String>> {
-    let package = entry.obtain.package.as_ref().unwrap_or(&entry.package);
-    let all: Vec<String> = match entry.obtain.kind {
-        Kind::Npm => {
-            let output = Command::new("npm").args(["view", package, "versions", "--json"]).output()?;
-            serde_json::from_slice(&output.stdout).context("npm's answer")?
-        }
-        _ => {
-            let output =
-                Command::new("python3").args(["-m", "pip", "index", "versions", package]).output()?;
-            let text = String::from_utf8_lossy(&output.stdout).into_owned();
-            let list = text.split_once("Available versions: ").context("pip's answer")?.1;
-            let line = list.lines().next().unwrap_or_default();
-            let mut newest_first: Vec<String> = line.split(", ").map(str::to_owned).collect();
-            newest_first.reverse();
-            newest_first
-        }
-    };
-    let stable = |version: &&String| version.chars().all(|c| c.is_ascii_digit() || c == '.');
-    let stable: Vec<String> = all.iter().filter(stable).cloned().collect();
+    let stable = stable_versions(entry)?;
     let at = stable.iter().position(|version| *version == entry.vulnerable).context("not in the list")?;
     let first = at.saturating_sub(count);
     Ok((first..=at + count).filter(|near| *near != at).filter_map(|near| stable.get(near).cloned()).collect())

@@ -1,5 +1,8 @@
 //! `cargo xtask bench delta`: indexing and comparing real files beside diffoscope and abidiff.
 
+mod proofs;
+mod truth;
+
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -29,6 +32,16 @@ const PAIRS: usize = 30;
 const ROUNDS: usize = 5;
 /// The pair that every tool is timed on.
 const TIMED: &str = "libssl3 3.0.20";
+
+/// The proofs from two files and what each tool says of known builds, without the index.
+pub fn proofs(as_json: bool) -> Result<()> {
+    let (pairs, mut skipped) = deltas::pairs(&[])?;
+    let mut rows = proofs::rows(&pairs, &mut skipped)?;
+    rows.extend(truth::rows(&crate::dist::build()?, &mut skipped)?);
+    let document = json!({ "bench": "delta", "rows": rows, "skipped": skipped });
+    super::print("one run", &document, as_json);
+    Ok(())
+}
 
 pub fn run(as_json: bool) -> Result<()> {
     let (pairs, mut skipped) = deltas::pairs(&[])?;
@@ -71,6 +84,8 @@ pub fn run(as_json: bool) -> Result<()> {
         rows.extend(large(&program, &file)?);
     }
     rows.extend(catalogue(&program.with_file_name("catalogue"))?);
+    rows.extend(proofs::rows(&pairs, &mut skipped)?);
+    rows.extend(truth::rows(&crate::dist::build()?, &mut skipped)?);
     let document = json!({ "bench": "delta", "rows": rows, "pairs": measured, "skipped": skipped });
     super::print("one run; peers in the same run on the same files", &document, as_json);
     Ok(())
@@ -134,7 +149,7 @@ fn timed(program: &Path, pair: &Pair, skipped: &mut Vec<String>) -> Result<Vec<V
 /// Which artifacts contain a function, over synthetic ones.
 fn catalogue(program: &Path) -> Result<Vec<Value>> {
     step("the catalogue of functions");
-    let folder = crate::shell::root().join("target/delta-catalogue");
+    let folder = crate::shell::target().join("delta-catalogue");
     std::fs::create_dir_all(&folder)?;
     let output = Command::new(program).arg(&folder).output()?;
     std::fs::remove_dir_all(&folder)?;

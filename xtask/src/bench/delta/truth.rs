@@ -1,0 +1,148 @@
+//! What each tool says of builds whose difference is known, because their sources are.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use serde_json::{Value, json};
+
+use crate::bench::carryover::programs::ALL;
+use crate::bench::carryover::recipe::{Recipe, Workshop};
+use crate::shell::{self, list, step};
+
+/// The program of our own that is rebuilt.
+const PROGRAM: &str = "json";
+/// How often a tool's memory is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// One pair, and what is true of it.
+struct Truth {
+    what: &'static str,
+    changed: &'static [&'static str],
+    a: PathBuf,
+    b: PathBuf,
+}
+
+/// What a tool did with a pair.
+struct Said {
+    seconds: f64,
+    peak_bytes: u64,
+    output: String,
+}
+
+/// A row for every tool and pair; what is not installed is skipped by name.
+pub fn rows(assay: &Path, skipped: &mut Vec<String>) -> Result<Vec<Value>> {
+    step("what each tool says of builds whose difference is known");
+    let home = shell::target().join("bench-delta-truth");
+    std::fs::create_dir_all(&home)?;
+    let truths = truths(&home)?;
+    let mut rows = Vec::new();
+    for truth in &truths {
+        let ours =
+            run(Command::new(assay).args(["delta", "diff", "--json"]).arg(&truth.a).arg(&truth.b), &home)?;
+        let names = changed(&serde_json::from_str(&ours.output).context("assay gave no JSON")?);
+        let right = names == truth.changed;
+        rows.push(row("assay", truth, &ours, &format!("changed: {}", shown(&names)), right));
+        for (tool, args) in [
+            ("diffoscope", &["--text", "-"][..]),
+            ("abidiff", &["--no-show-locs"][..]),
+            ("radiff2", &["-A", "-C"][..]),
+            ("objdiff-cli", &["diff", "-o", "-"][..]),
+        ] {
+            let said = run(Command::new(tool).args(args).arg(&truth.a).arg(&truth.b), &home);
+            match said {
+                Ok(said) => {
+                    let (word, right) = judged(&said, truth);
+                    rows.push(row(tool, truth, &said, &word, right));
+                }
+                Err(_) if skipped.iter().any(|skipped| skipped.starts_with(tool)) => {}
+                Err(error) => skipped.push(format!("{tool}: {error:#}")),
+            }
+        }
+    }
+    std::fs::remove_dir_all(&home)?;
+    Ok(rows)
+}
+
+fn truths(home: &Path) -> Result<Vec<Truth>> {
+    let program = ALL.iter().find(|program| program.name == PROGRAM).context("no such program")?;
+    let workshop = Workshop::new(home, "truth")?;
+    let build = |name: &str, recipe: &Recipe| -> Result<PathBuf> {
+        let built = workshop.build(recipe)?.with_context(|| format!("{name} does not build"))?;
+        let file = home.join(name);
+        std::fs::copy(built, &file)?;
+        Ok(file)
+    };
+    let first = Recipe::of(program)?;
+    let mut edited = first.clone();
+    for (_, text) in &mut edited.sources {
+        *text = text.replace("return total * 1.5 - 2;", "return total * 1.5 - 3;");
+    }
+    let mut turned = first.clone();
+    turned.sources.reverse();
+    let mut moved = first.clone();
+    moved.place = "elsewhere/and/deeper".to_owned();
+    let a = build("a", &first)?;
+    Ok(vec![
+        Truth {
+            what: "one constant of one function",
+            changed: &["json_total"],
+            a: a.clone(),
+            b: build("b1", &edited)?,
+        },
+        Truth { what: "the link order alone", changed: &[], a: a.clone(), b: build("b2", &turned)? },
+        Truth { what: "the build path alone", changed: &[], a, b: build("b3", &moved)? },
+    ])
+}
+
+/// Runs a tool to its end; its standard output goes to a file, so that no pipe fills.
+fn run(command: &mut Command, home: &Path) -> Result<Said> {
+    let out = home.join("said");
+    let file = std::fs::File::create(&out)?;
+    let started = Instant::now();
+    let mut child = command.stdin(Stdio::null()).stdout(file).stderr(Stdio::null()).spawn()?;
+    let status = PathBuf::from(format!("/proc/{}/status", child.id()));
+    let mut peak = 0;
+    while child.try_wait()?.is_none() {
+        let text = std::fs::read_to_string(&status).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+        peak = peak.max(kilobytes.unwrap_or_default() * 1024);
+        std::thread::sleep(LOOK_EVERY);
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    let output = String::from_utf8_lossy(&std::fs::read(&out)?).into_owned();
+    Ok(Said { seconds, peak_bytes: peak, output })
+}
+
+fn changed(answer: &Value) -> Vec<String> {
+    let names = list(&answer["functions"], "changed").iter();
+    let mut names: Vec<String> = names.filter_map(|entry| Some(entry["name"].as_str()?.to_owned())).collect();
+    names.sort();
+    names
+}
+
+/// What another tool's text comes to: whether it says that anything differs, and whether it names what
+/// does. A tool is right where it names the changed function, or says nothing where none is.
+fn judged(said: &Said, truth: &Truth) -> (String, bool) {
+    let lines = said.output.lines().count();
+    if said.output.trim().is_empty() {
+        return ("no difference".to_owned(), truth.changed.is_empty());
+    }
+    let names = truth.changed.iter().filter(|name| said.output.contains(**name)).count();
+    let word = format!("{lines} lines that name {names} of {} changed functions", truth.changed.len());
+    (word, !truth.changed.is_empty() && names == truth.changed.len())
+}
+
+fn shown(names: &[String]) -> String {
+    if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
+}
+
+fn row(tool: &str, truth: &Truth, said: &Said, word: &str, right: bool) -> Value {
+    json!({
+        "what": format!("{tool}: {}", truth.what), "ours": said.seconds * 1e3, "peer": null, "ratio": null,
+        "budget": null, "within": right, "peak_bytes": said.peak_bytes,
+        "unit": format!("ms, {:.0} MB; says {word}; within: right", said.peak_bytes as f64 / 1e6),
+    })
+}
