@@ -12,6 +12,7 @@ mod names;
 mod objects;
 mod probability;
 mod queues;
+mod setting;
 mod similarity;
 mod weights;
 
@@ -26,7 +27,7 @@ use crate::lift::SOURCE_POSITIONS;
 pub use evidence::{FIGURE_NAMES, FIGURES, PairEvidence, evidence};
 pub use explain::{Explanation, Row, explain};
 pub use graph::{ChangeGraph, GraphEdge, GraphNode, GraphRole, change_graph};
-pub use probability::{Tree, logistic, probability};
+pub use probability::{EntropyBasis, Weight, entropy_basis, logistic, probability};
 
 /// One function or object in a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -93,10 +94,13 @@ pub struct Delta {
     /// Uncertainty, in bits, that a function changed in meaning, weighted by instructions.
     ///
     /// An exact match is certain and contributes 0. Of a function whose code differs the probability that
-    /// its meaning does is asked of weights (`probability.rs`). None are in use as long as none hold on
-    /// projects they were not fitted on: then either is as likely, it contributes the maximum of 1 bit, and
-    /// the figure is the share of B's instructions that stand in changed functions.
+    /// its meaning does is asked of weights (`probability.rs`) where those were calibrated for such a delta;
+    /// elsewhere either is as likely, it contributes the maximum of 1 bit, and the figure is the share of
+    /// B's instructions that stand in changed functions. `delta_entropy_basis` says which of the two.
     pub delta_entropy: f64,
+    /// Whether `delta_entropy` is made of calibrated probabilities or is an upper bound.
+    #[serde(default)]
+    pub delta_entropy_basis: EntropyBasis,
 }
 
 /// What the hashes leave out.
@@ -133,7 +137,7 @@ impl<'d> Comparison<'d> {
         let (a, b) = (self.a, self.b);
         let changes = self.changes();
         let (delta_information, delta_entropy) =
-            figures::figures(a, b, &changes.changed_pairs(), changes.same_count());
+            figures::figures(self, &changes.changed_pairs(), changes.same_instructions());
         let mut ignored: Vec<String> = ALWAYS_IGNORED.map(str::to_owned).to_vec();
         if a.about.debug_id != b.about.debug_id {
             ignored.push("build id".to_owned());
@@ -147,6 +151,7 @@ impl<'d> Comparison<'d> {
             ignored,
             delta_information,
             delta_entropy,
+            delta_entropy_basis: entropy_basis(a, b),
         }
     }
 }
