@@ -19,8 +19,6 @@ pub struct Project {
     features: &'static [&'static str],
     /// Definitions besides the build script's own.
     defined: &'static [&'static str],
-    /// Whether its default features are left out.
-    bare: bool,
     /// Whether the weights were fitted on it.
     pub fitted: bool,
 }
@@ -31,7 +29,7 @@ const fn project(
     features: &'static [&'static str],
     fitted: bool,
 ) -> Project {
-    Project { name, versions, features, defined: &[], bare: false, fitted }
+    Project { name, versions, features, defined: &[], fitted }
 }
 
 /// Which projects weights are fitted on and which judge them was decided before the judges were built.
@@ -45,26 +43,11 @@ pub const ALL: &[Project] = &[
     // Its own assembler is for one architecture only.
     Project { defined: &["-DZSTD_DISABLE_ASM=1"], ..project("zstd-sys", ["2.0.9", "2.0.13"], &[], true) },
     project("libmimalloc-sys", ["0.1.39", "0.1.42"], &[], true),
-    project("tree-sitter", ["0.22.6", "0.23.0"], &[], true),
     project("libnghttp2-sys", ["0.1.7", "0.1.10"], &[], true),
-    project("secp256k1-sys", ["0.9.2", "0.10.1"], &[], true),
-    project("croaring-sys", ["4.2.3", "4.3.1"], &[], true),
-    project("freetype-sys", ["0.20.1", "0.22.1"], &[], true),
-    // The second pairs of some of these: how much changes from one release to the next differs.
-    project("liblzma-sys", ["0.4.3", "0.4.9"], &["static"], true),
-    Project { defined: &["-DZSTD_DISABLE_ASM=1"], ..project("zstd-sys", ["2.0.13", "2.0.16"], &[], true) },
-    project("libdeflate-sys", ["1.23.0", "1.26.1"], &[], true),
-    project("libmimalloc-sys", ["0.1.42", "0.1.49"], &[], true),
-    project("libnghttp2-sys", ["0.1.10", "0.1.13"], &[], true),
     // The judges.
-    project("libwebp-sys", ["0.9.5", "0.11.0"], &[], false),
-    project("lcms2-sys", ["4.0.4", "4.0.6"], &["static"], false),
-    project("brotlic-sys", ["0.2.1", "0.2.2"], &[], false),
     project("lmdb-master-sys", ["0.2.1", "0.2.5"], &[], false),
-    project("c-ares-sys", ["9.5.3", "11.0.0"], &["vendored"], false),
+    project("brotlic-sys", ["0.2.1", "0.2.2"], &[], false),
     project("libpng-sys", ["1.1.8", "1.1.11"], &["static"], false),
-    project("blosc-src", ["0.3.0", "0.3.4"], &[], false),
-    Project { bare: true, ..project("curl-sys", ["0.4.84", "0.4.86"], &["static-curl"], false) },
 ];
 
 /// One file that a project compiles.
@@ -119,8 +102,8 @@ fn ask(project: &Project, version: &str, home: &Path, folder: &Path, log: &Path)
     std::fs::write(folder.join("src/lib.rs"), "")?;
     let manifest = format!(
         "[package]\nname = \"asked\"\nversion = \"0.0.0\"\nedition = \"2024\"\n[workspace]\n[dependencies]\n\
-         {} = {{ version = \"={version}\", features = {:?}, default-features = {} }}\n",
-        project.name, project.features, !project.bare
+         {} = {{ version = \"={version}\", features = {:?} }}\n",
+        project.name, project.features
     );
     std::fs::write(folder.join("Cargo.toml"), manifest)?;
     let script = "#!/bin/sh\n{ printf '%s\\0' \"$PWD\" \"$@\"; } > \"$CALLS/$$\"\nexec cc \"$@\"\n";
