@@ -35,7 +35,7 @@ pub(super) fn figures(comparison: &Comparison<'_>, changed: &[(usize, usize)], s
     let counts = counts.into_table();
     let total = b.records.numbers.len().max(1) as f64;
     let uncertain = match entropy_basis(a, b) {
-        EntropyBasis::Calibrated => evidence::of_pairs(comparison, changed, same)
+        EntropyBasis::Fitted => evidence::of_pairs(comparison, changed, same)
             .iter()
             .map(|pair| entropy(probability(&pair.figures)) * pair.instructions as f64)
             .sum(),

@@ -94,13 +94,10 @@ pub struct Delta {
     /// Uncertainty, in bits, that a function changed in meaning, weighted by instructions.
     ///
     /// An exact match is certain and contributes 0. Of a function whose code differs the probability that
-    /// its meaning does is asked of weights (`probability.rs`) where those were calibrated for such a delta;
-    /// elsewhere either is as likely, it contributes the maximum of 1 bit, and the figure is the share of
-    /// B's instructions that stand in changed functions. `delta_entropy_basis` says which of the two.
+    /// its meaning does is asked of weights (`probability.rs`). None are in use as long as none hold on
+    /// projects they were not fitted on: then either is as likely, it contributes the maximum of 1 bit, and
+    /// the figure is the share of B's instructions that stand in changed functions.
     pub delta_entropy: f64,
-    /// Whether `delta_entropy` is made of calibrated probabilities or is an upper bound.
-    #[serde(default)]
-    pub delta_entropy_basis: EntropyBasis,
 }
 
 /// What the hashes leave out.
@@ -151,7 +148,6 @@ impl<'d> Comparison<'d> {
             ignored,
             delta_information,
             delta_entropy,
-            delta_entropy_basis: entropy_basis(a, b),
         }
     }
 }

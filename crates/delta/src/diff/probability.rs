@@ -5,8 +5,6 @@
 //! projects and compilers, and the bench without `--fit` says how far they hold on others.
 
 use assay_binary::Architecture;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use super::evidence::FIGURES;
 use super::weights::{BASE, WEIGHTS};
@@ -37,14 +35,12 @@ pub fn logistic(logit: f64) -> f64 {
 }
 
 /// What the uncertainty of a delta rests on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EntropyBasis {
-    /// Probabilities that were calibrated for deltas like this one: x86-64 or AArch64 code, both files by
+    /// Probabilities, fitted for deltas like this one: x86-64 or AArch64 code, both files by
     /// one compiler in one version.
-    Calibrated,
-    /// None were: every function whose code differs counts 1 bit, an upper bound.
-    #[default]
+    Fitted,
+    /// None: every function whose code differs counts 1 bit, an upper bound.
     Bound,
 }
 
@@ -56,7 +52,7 @@ pub fn entropy_basis(a: &Index, b: &Index) -> EntropyBasis {
     let known = matches!(a.about.architecture, Architecture::X86_64 | Architecture::Aarch64);
     let alike = a.about.architecture == b.about.architecture && tools(a) == tools(b);
     match known && alike && !tools(a).is_empty() && !WEIGHTS.is_empty() {
-        true => EntropyBasis::Calibrated,
+        true => EntropyBasis::Fitted,
         false => EntropyBasis::Bound,
     }
 }

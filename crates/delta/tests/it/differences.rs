@@ -69,7 +69,7 @@ fn the_keys_of_the_command_line() {
         keys.sort();
         keys.join(" ")
     };
-    assert_eq!(keys(&value), "data delta_entropy delta_entropy_basis delta_information functions ignored");
+    assert_eq!(keys(&value), "data delta_entropy delta_information functions ignored");
     assert_eq!(keys(&value["functions"]), "added affected changed moved removed renamed unchanged");
     assert_eq!(keys(&value["data"]), "added changed removed");
     assert_eq!(keys(&value["functions"]["changed"][0]), "address_a address_b name why");
