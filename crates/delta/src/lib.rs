@@ -25,9 +25,9 @@ pub mod source;
 mod tables;
 
 pub use diff::{
-    ChangeGraph, DataChanges, Delta, Explanation, FIGURE_NAMES, FIGURES, FunctionChanges, FunctionEntry,
-    GraphEdge, GraphNode, GraphRole, PairEvidence, Row, Tree, change_graph, diff, diff_files, diff_modules,
-    evidence, explain, logistic, probability,
+    ChangeGraph, DataChanges, Delta, EntropyBasis, Explanation, FIGURE_NAMES, FIGURES, FunctionChanges,
+    FunctionEntry, GraphEdge, GraphNode, GraphRole, PairEvidence, Row, Weight, change_graph, diff,
+    diff_files, diff_modules, entropy_basis, evidence, explain, logistic, probability,
 };
 pub use error::DeltaError;
 pub use index::{About, Index, IndexedFunction, IndexedObject, NORMALISER_VERSION};

@@ -71,9 +71,9 @@ impl<'d> Changes<'d> {
         self.changed.iter().map(|&(x, y, _)| (x, y)).collect()
     }
 
-    /// How many pairs are the same.
-    pub fn same_count(&self) -> usize {
-        self.same.len()
+    /// How many instructions the functions of B have that are the same.
+    pub fn same_instructions(&self) -> usize {
+        self.same.iter().map(|&(_, y)| self.b.function(y).instructions()).sum()
     }
 
     pub fn pairing(self) -> Pairing {

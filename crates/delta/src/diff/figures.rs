@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
+use super::Comparison;
 use super::counts::Counts;
 use super::evidence;
-use super::probability::{entropy, is_fitted, probability};
-use crate::index::Index;
+use super::probability::{EntropyBasis, entropy, entropy_basis, probability};
 
 /// The instructions of `of` that `other` does not have, as multisets.
 pub(super) fn missing(of: &[u32], other: &[u32]) -> Vec<u32> {
@@ -22,7 +22,8 @@ pub(super) fn missing(of: &[u32], other: &[u32]) -> Vec<u32> {
 }
 
 /// See [`Delta::delta_information`](super::Delta) and [`Delta::delta_entropy`](super::Delta).
-pub(super) fn figures(a: &Index, b: &Index, changed: &[(usize, usize)], same: usize) -> (f64, f64) {
+pub(super) fn figures(comparison: &Comparison<'_>, changed: &[(usize, usize)], same: usize) -> (f64, f64) {
+    let (a, b) = (comparison.a, comparison.b);
     if changed.is_empty() {
         return (0.0, 0.0);
     }
@@ -33,13 +34,15 @@ pub(super) fn figures(a: &Index, b: &Index, changed: &[(usize, usize)], same: us
     counts.count(&b.records.numbers);
     let counts = counts.into_table();
     let total = b.records.numbers.len().max(1) as f64;
-    let uncertain = match is_fitted() {
-        true => evidence::of_pairs(a, b, changed, same)
+    let uncertain = match entropy_basis(a, b) {
+        EntropyBasis::Fitted => evidence::of_pairs(comparison, changed, same)
             .iter()
             .map(|pair| entropy(probability(&pair.figures)) * pair.instructions as f64)
             .sum(),
-        // Either is as likely, and the figures of the pairs need not be found.
-        false => changed.iter().map(|&(_, y)| b.function(y).instructions()).sum::<usize>() as f64,
+        // Nothing is known of such pairs, and the figures of the pairs need not be found.
+        EntropyBasis::Bound => {
+            changed.iter().map(|&(_, y)| b.function(y).instructions()).sum::<usize>() as f64
+        }
     };
     let bits = |number: &u32| (total / f64::from(counts.get(number).copied().unwrap_or(1).max(1))).log2();
     let (sum, count) = (new.iter().flatten().map(bits).sum::<f64>(), new.iter().map(Vec::len).sum::<usize>());

@@ -12,6 +12,7 @@ mod names;
 mod objects;
 mod probability;
 mod queues;
+mod setting;
 mod similarity;
 mod weights;
 
@@ -26,7 +27,7 @@ use crate::lift::SOURCE_POSITIONS;
 pub use evidence::{FIGURE_NAMES, FIGURES, PairEvidence, evidence};
 pub use explain::{Explanation, Row, explain};
 pub use graph::{ChangeGraph, GraphEdge, GraphNode, GraphRole, change_graph};
-pub use probability::{Tree, logistic, probability};
+pub use probability::{EntropyBasis, Weight, entropy_basis, logistic, probability};
 
 /// One function or object in a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -133,7 +134,7 @@ impl<'d> Comparison<'d> {
         let (a, b) = (self.a, self.b);
         let changes = self.changes();
         let (delta_information, delta_entropy) =
-            figures::figures(a, b, &changes.changed_pairs(), changes.same_count());
+            figures::figures(self, &changes.changed_pairs(), changes.same_instructions());
         let mut ignored: Vec<String> = ALWAYS_IGNORED.map(str::to_owned).to_vec();
         if a.about.debug_id != b.about.debug_id {
             ignored.push("build id".to_owned());

@@ -1,29 +1,31 @@
 //! How likely it is that a function whose code differs changed in meaning.
 //!
-//! A sum of small decision trees over the figures of a pair (`evidence.rs`), turned into a probability by
-//! the logistic function (Friedman, "Greedy function approximation: a gradient boosting machine", 2001).
-//! The trees in `weights.rs` are fitted by `cargo xtask bench delta-calibration --fit` on some projects
-//! and compilers, and the bench without `--fit` says how far they hold on others.
+//! A weighted sum of the figures of a pair (`evidence.rs`), turned into a probability by the logistic
+//! function. The weights in `weights.rs` are fitted by `cargo xtask bench delta-calibration --fit` on some
+//! projects and compilers, and the bench without `--fit` says how far they hold on others.
+
+use assay_binary::Architecture;
 
 use super::evidence::FIGURES;
-use super::weights::{BASE, TREES};
+use super::weights::{BASE, WEIGHTS};
+use crate::index::Index;
 
-/// Two levels of questions and four answers.
+/// The weight of one figure, and between which values it was seen when that was fitted: beyond, it counts
+/// as the nearer of the two.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Tree {
-    /// Figure and threshold of the first question and of the two second ones; "yes" is at or above it.
-    pub questions: [(usize, f64); 3],
-    /// What is added to the logit for no-no, no-yes, yes-no, yes-yes.
-    pub answers: [f64; 4],
+pub struct Weight {
+    /// What one unit adds to the logit.
+    pub weight: f64,
+    /// The least value that counts.
+    pub least: f64,
+    /// The greatest value that counts.
+    pub most: f64,
 }
 
-impl Tree {
-    /// What it adds for these figures.
-    pub fn answer(&self, figures: &[f64; FIGURES]) -> f64 {
-        let yes = |(figure, threshold): (usize, f64)| figures.get(figure).is_some_and(|f| *f >= threshold);
-        let first = usize::from(yes(self.questions[0]));
-        let second = usize::from(yes(self.questions[1 + first]));
-        self.answers[2 * first + second]
+impl Weight {
+    /// What it adds for this value of its figure.
+    pub fn answer(&self, figure: f64) -> f64 {
+        self.weight * figure.clamp(self.least, self.most)
     }
 }
 
@@ -32,14 +34,33 @@ pub fn logistic(logit: f64) -> f64 {
     1.0 / (1.0 + (-logit).exp())
 }
 
-/// Whether there are weights.
-pub(super) fn is_fitted() -> bool {
-    !TREES.is_empty()
+/// What the uncertainty of a delta rests on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EntropyBasis {
+    /// Probabilities, fitted for deltas like this one: x86-64 or AArch64 code, both files by
+    /// one compiler in one version.
+    Fitted,
+    /// None: every function whose code differs counts 1 bit, an upper bound.
+    Bound,
 }
 
-/// The probability, 0 to 1, that a pair of functions with these figures changed in meaning.
+/// Whether probabilities hold for a delta of these two.
+pub fn entropy_basis(a: &Index, b: &Index) -> EntropyBasis {
+    let tools = |index: &Index| -> Vec<(String, String)> {
+        index.about.toolchains.iter().map(|t| (t.name.clone(), t.version.clone())).collect()
+    };
+    let known = matches!(a.about.architecture, Architecture::X86_64 | Architecture::Aarch64);
+    let alike = a.about.architecture == b.about.architecture && tools(a) == tools(b);
+    match known && alike && !tools(a).is_empty() && !WEIGHTS.is_empty() {
+        true => EntropyBasis::Fitted,
+        false => EntropyBasis::Bound,
+    }
+}
+
+/// The probability, 0 to 1, that a pair of functions with these figures changed in meaning; 0.5 as long as
+/// there are no weights.
 pub fn probability(figures: &[f64; FIGURES]) -> f64 {
-    logistic(BASE + TREES.iter().map(|tree| tree.answer(figures)).sum::<f64>())
+    logistic(BASE + WEIGHTS.iter().zip(figures).map(|(weight, figure)| weight.answer(*figure)).sum::<f64>())
 }
 
 /// The uncertainty of a probability, 0 to 1 bit.
@@ -53,14 +74,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tree_asks_two_questions() {
-        let tree = Tree { questions: [(0, 0.5), (1, 1.0), (1, 2.0)], answers: [1.0, 2.0, 3.0, 4.0] };
-        let of = |a: f64, b: f64| {
-            let mut figures = [0.0; FIGURES];
-            (figures[0], figures[1]) = (a, b);
-            tree.answer(&figures)
-        };
-        assert_eq!([of(0.0, 0.0), of(0.0, 1.0), of(1.0, 1.0), of(1.0, 2.0)], [1.0, 2.0, 3.0, 4.0]);
+    fn a_figure_beyond_what_was_seen_counts_as_the_nearest() {
+        let weight = Weight { weight: 2.0, least: 0.0, most: 1.5 };
+        assert_eq!([-1.0, 0.5, 9.0].map(|figure| weight.answer(figure)), [0.0, 1.0, 3.0]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! None: what `cargo xtask bench delta-calibration --fit` writes here did not hold on other projects
 //! (`docs/deltas.md`).
 
-use super::probability::Tree;
+use super::probability::Weight;
 
 pub(super) const BASE: f64 = 0.0;
-pub(super) const TREES: [Tree; 0] = [];
+pub(super) const WEIGHTS: [Weight; 0] = [];

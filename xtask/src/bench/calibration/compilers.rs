@@ -23,7 +23,7 @@ pub struct Toolchain {
     pub fitted: bool,
 }
 
-const LEVELS: &[&str] = &["-O1", "-O2", "-O3", "-Os"];
+const LEVELS: &[&str] = &["-O2", "-O3", "-Os"];
 
 /// Every compiler that is here or can be fetched, and those that are not.
 pub fn all(home: &Path) -> Result<(Vec<Toolchain>, Vec<String>)> {
@@ -35,8 +35,7 @@ pub fn all(home: &Path) -> Result<(Vec<Toolchain>, Vec<String>)> {
         toolchain("gcc x86-64", words(&["gcc"]), LEVELS, true),
         toolchain("clang x86-64", cross("x86_64-linux-gnu"), &["-O2", "-Os"], true),
         toolchain("clang AArch64", cross("aarch64-linux-gnu"), &["-O2", "-Os"], false),
-        toolchain("clang x86-32", cross("x86-linux-gnu"), &["-O2"], false),
-        toolchain("gcc AArch64", words(&["aarch64-linux-gnu-gcc"]), &["-O2"], false),
+        toolchain("gcc AArch64", words(&["aarch64-linux-gnu-gcc"]), &["-O2", "-Os"], false),
     ];
     let (mut here, mut missing) = (Vec::new(), Vec::new());
     for toolchain in known {

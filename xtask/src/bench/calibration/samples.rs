@@ -26,8 +26,6 @@ pub struct Sample {
     /// Whether the weights were fitted on it, and on its project at all.
     pub fitted: bool,
     pub project_fitted: bool,
-    /// Which comparison of two files it is from.
-    pub delta: usize,
     pub figures: [f64; FIGURES],
     pub changed: bool,
 }
@@ -41,12 +39,11 @@ struct Built<'t> {
 /// For each function, under how many settings it is in both releases and under how many it differs.
 type Truth = BTreeMap<String, (usize, usize)>;
 
-/// All samples of one project; `number` numbers the comparisons.
+/// All samples of one project.
 pub fn of(
     project: &Project,
     toolchains: &[Toolchain],
     home: &Path,
-    number: &mut usize,
     skipped: &mut Vec<String>,
 ) -> Result<Vec<Sample>> {
     let units = [0, 1].map(|which| projects::units(project, project.versions[which], home));
@@ -54,7 +51,9 @@ pub fn of(
     let units = [before?, after?];
     let mut all = Vec::new();
     for toolchain in toolchains {
-        for level in toolchain.levels {
+        // A fitted project is built by compilers that are not for what they say of its truth alone.
+        let levels = if project.fitted && !toolchain.fitted { 1 } else { toolchain.levels.len() };
+        for level in &toolchain.levels[..levels] {
             let index = |which: usize| -> Result<Index> {
                 let version = project.versions[which];
                 let library = compilers::build(project, version, &units[which], toolchain, level, home)?;
@@ -71,30 +70,20 @@ pub fn of(
     let truth = truth(&all);
     let mut samples = Vec::new();
     for (i, a) in all.iter().enumerate() {
-        for j in others(i, all.len()) {
-            let b = &all[j];
+        // Probabilities are said of deltas within one toolchain only.
+        for (j, b) in all.iter().enumerate().filter(|(_, b)| a.toolchain.name == b.toolchain.name) {
             let scenarios: &[(&str, usize)] =
                 if i == j { &[("release", 1)] } else { &[("settings", 0), ("both", 1)] };
             for &(scenario, which) in scenarios {
-                *number += 1;
-                let fitted = project.fitted && a.toolchain.fitted && b.toolchain.fitted;
-                let held_out = !project.fitted;
-                if !fitted && !held_out {
-                    continue;
-                }
                 for pair in evidence(&a.indexes[0], &b.indexes[which]) {
                     let Some(changed) = changed(&truth, &pair, which) else { continue };
-                    let toolchain = b.toolchain.name;
-                    let (project, delta, figures) = (project.name, *number, pair.figures);
-                    let project_fitted = !held_out;
                     samples.push(Sample {
-                        project,
-                        toolchain,
+                        project: project.name,
+                        toolchain: b.toolchain.name,
                         scenario,
-                        fitted,
-                        project_fitted,
-                        delta,
-                        figures,
+                        fitted: project.fitted && b.toolchain.fitted,
+                        project_fitted: project.fitted,
+                        figures: pair.figures,
                         changed,
                     });
                 }
@@ -102,14 +91,6 @@ pub fn of(
         }
     }
     Ok(samples)
-}
-
-/// Itself, its neighbour, and two further away.
-fn others(i: usize, count: usize) -> Vec<usize> {
-    let mut others: Vec<usize> = [0, 1, 3, 5].iter().map(|step| (i + step) % count).collect();
-    others.sort_unstable();
-    others.dedup();
-    others
 }
 
 fn truth(all: &[Built<'_>]) -> Truth {

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 /// Bins of equal mass.
 const BINS: usize = 15;
 
-/// One prediction and what was so.
-pub type Outcome = (f64, bool);
+/// One prediction, what was so, and how much it weighs.
+pub type Outcome = (f64, bool, f64);
 
 /// The figures of one group of predictions.
 #[derive(Clone, Debug)]
@@ -24,22 +24,31 @@ pub struct Score {
 }
 
 pub fn score(mut outcomes: Vec<Outcome>) -> Option<Score> {
+    outcomes.retain(|outcome| outcome.2 > 0.0);
     let count = outcomes.len();
     if count == 0 {
         return None;
     }
     outcomes.sort_by(|a, b| a.0.total_cmp(&b.0));
     let value = |changed: bool| f64::from(u8::from(changed));
-    let changed = outcomes.iter().map(|o| value(o.1)).sum::<f64>() / count as f64;
-    let brier = outcomes.iter().map(|o| (o.0 - value(o.1)).powi(2)).sum::<f64>() / count as f64;
-    let bins: Vec<(f64, f64, usize)> = (0..BINS)
-        .filter_map(|bin| {
-            let of = &outcomes[count * bin / BINS..count * (bin + 1) / BINS];
-            let mean = |what: &dyn Fn(&Outcome) -> f64| of.iter().map(what).sum::<f64>() / of.len() as f64;
-            (!of.is_empty()).then(|| (mean(&|o| o.0), mean(&|o| value(o.1)), of.len()))
-        })
-        .collect();
-    let error = bins.iter().map(|(p, is, of)| (p - is).abs() * *of as f64).sum::<f64>() / count as f64;
+    let mass: f64 = outcomes.iter().map(|o| o.2).sum();
+    let changed = outcomes.iter().map(|o| o.2 * value(o.1)).sum::<f64>() / mass;
+    let brier = outcomes.iter().map(|o| o.2 * (o.0 - value(o.1)).powi(2)).sum::<f64>() / mass;
+    let mut members: Vec<Vec<Outcome>> = vec![Vec::new(); BINS];
+    let mut before = 0.0;
+    for outcome in outcomes {
+        let bin = (before / mass * BINS as f64) as usize;
+        members[bin.min(BINS - 1)].push(outcome);
+        before += outcome.2;
+    }
+    let (mut bins, mut error) = (Vec::new(), 0.0);
+    for of in members.iter().filter(|of| !of.is_empty()) {
+        let weight: f64 = of.iter().map(|o| o.2).sum();
+        let said = of.iter().map(|o| o.2 * o.0).sum::<f64>() / weight;
+        let found = of.iter().map(|o| o.2 * value(o.1)).sum::<f64>() / weight;
+        error += (said - found).abs() * weight / mass;
+        bins.push((said, found, of.len()));
+    }
     Some(Score { count, changed, brier, brier_of_share: changed * (1.0 - changed), error, bins })
 }
 
@@ -68,14 +77,21 @@ mod tests {
 
     #[test]
     fn what_holds_has_no_error() {
-        let outcomes = (0..1500).map(|n| (0.5, n % 2 == 0)).collect();
+        let outcomes = (0..1500).map(|n| (0.5, n % 2 == 0, 1.0)).collect();
         let score = score(outcomes).unwrap();
         assert!(score.error < 0.02 && (score.brier - 0.25).abs() < 1e-9, "{score:?}");
     }
 
     #[test]
     fn what_is_too_sure_has() {
-        let score = score((0..1500).map(|n| (0.9, n % 2 == 0)).collect()).unwrap();
+        let score = score((0..1500).map(|n| (0.9, n % 2 == 0, 1.0)).collect()).unwrap();
         assert!((score.error - 0.4).abs() < 0.02, "{score:?}");
+    }
+
+    #[test]
+    fn what_weighs_nothing_does_not_count() {
+        let outcomes = (0..1500).map(|n| (1.0, n < 750, if n < 750 { 1.0 } else { 0.0 })).collect();
+        let score = score(outcomes).unwrap();
+        assert!(score.error < 1e-9 && score.count == 750, "{score:?}");
     }
 }
