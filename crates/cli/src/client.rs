@@ -67,6 +67,13 @@ pub(crate) fn signing_key(global: &Global) -> Result<Option<PrivateKey>, CliErro
     Ok(Some(assay_notary::load_key(&file)?))
 }
 
+/// The signing key, which has to be there.
+pub(crate) fn required_key(global: &Global) -> Result<PrivateKey, CliError> {
+    let missing =
+        || CliError::refused("no_signing_key", "there is no signing key", "make one with `assay key new`");
+    signing_key(global)?.ok_or_else(missing)
+}
+
 /// Opens the embedded store.
 pub(crate) async fn open_app(global: &Global, access: Access) -> Result<App, CliError> {
     let locations = Locations {

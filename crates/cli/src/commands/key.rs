@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::args::{Global, Key};
-use crate::client::{key_file, signing_key};
+use crate::client::{key_file, required_key};
 use crate::error::{CliError, Exit};
 use crate::output::Output;
 
@@ -19,14 +19,7 @@ pub(super) fn run(global: &Global, command: &Key, output: &Output) -> Result<Exi
             output.data(&document, || format!("{key}\nkept in {}", file.display()));
         }
         Key::Show => {
-            let missing = || {
-                CliError::refused(
-                    "no_signing_key",
-                    "there is no signing key",
-                    "make one with `assay key new`",
-                )
-            };
-            let key = signing_key(global)?.ok_or_else(missing)?.public();
+            let key = required_key(global)?.public();
             output.data(&json!({ "key": key.to_string(), "id": key.id() }), || key.to_string());
         }
     }

@@ -43,7 +43,7 @@ pub(crate) async fn run(cli: Cli, output: &Output) -> Result<Exit, CliError> {
         Command::Completions { shell } => system::completions(shell),
         Command::Evidence(command) => evidence::run(global, &command, output).await,
         Command::Stack(command) => stack::run(global, &command, output).await,
-        Command::Witness(command) => witness::run(&Client::open(global).await?, &command, output).await,
+        Command::Witness(command) => witness::run(global, &command, output).await,
         Command::Incident(command) => incident::run(&Client::open(global).await?, &command, output).await,
         Command::Release(command) => release::run(&Client::open(global).await?, &command, output).await,
         Command::Verify(args) => verify::run(&Client::open(global).await?, &args, output).await,

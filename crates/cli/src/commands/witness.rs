@@ -11,12 +11,21 @@ use serde_json::{Value, json};
 use super::{
     draft, list, minimize, privacy, record, registry, role_and_path, text, witness_debug, witness_diff,
 };
-use crate::args::Witness;
-use crate::client::{Client, segment};
+use crate::args::{Global, Witness};
+use crate::client::{Client, required_key, segment};
 use crate::error::{CliError, Exit, chain};
 use crate::output::{Output, milliseconds, table};
 
-pub(super) async fn run(client: &Client, command: &Witness, output: &Output) -> Result<Exit, CliError> {
+pub(super) async fn run(global: &Global, command: &Witness, output: &Output) -> Result<Exit, CliError> {
+    // What takes long to record is not refused afterwards.
+    if let Witness::Record(args) = command
+        && global.server.is_none()
+        && !args.dry_run
+        && args.attach_core.is_none()
+    {
+        required_key(global)?;
+    }
+    let client = &Client::open(global).await?;
     match command {
         Witness::Record(args) => match &args.attach_core {
             Some(file) => draft::run(file, &args.incident, output),

@@ -9,6 +9,11 @@ type Handled = Result<Flow, WitnessError>;
 pub(super) fn mmap(machine: &mut Machine<'_>, call: Call) -> Handled {
     const UNCOUNTED: i32 = libc::MAP_SHARED | libc::MAP_NORESERVE;
     let flags = call.args[3] as i32;
+    if flags & libc::MAP_HUGETLB != 0 {
+        // Whether there are huge pages is the host's affair: a kernel that has none left answers so, and
+        // programs that ask for them take small ones then.
+        return Ok(Flow::Done(-i64::from(libc::ENOMEM)));
+    }
     let counted = call.args[2] as i32 & libc::PROT_WRITE != 0 && flags & UNCOUNTED == 0;
     if counted && call.args[1] > machine.setup.limits.memory_bytes {
         // What could never be had is refused, as the kernel would by its own reckoning of the host.

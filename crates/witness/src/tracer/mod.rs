@@ -321,12 +321,12 @@ impl<'a> Machine<'a> {
                 self.end_by(verdict);
                 break;
             }
-            match self.pick()? {
-                Some(at) => {
-                    self.step(at)?;
-                    self.stop_after_step(at);
-                }
-                None => break,
+            match self.turn() {
+                Ok(true) => {}
+                Ok(false) => break,
+                // The watchdog kills from outside, whatever the tracer was about to do.
+                Err(error) if error.is_of_a_thread_gone() && self.watched.fired().is_some() => continue,
+                Err(error) => return Err(error),
             }
             self.stop_where_asked();
         }
@@ -339,6 +339,14 @@ impl<'a> Machine<'a> {
             self.end_by(verdict);
         }
         Ok(())
+    }
+
+    /// One thread's turn; no where none is left.
+    fn turn(&mut self) -> Result<bool, WitnessError> {
+        let Some(at) = self.pick()? else { return Ok(false) };
+        self.step(at)?;
+        self.stop_after_step(at);
+        Ok(true)
     }
 
     fn end_by(&mut self, verdict: Verdict) {

@@ -140,3 +140,37 @@ fn many_replays_leave_no_descriptor_and_no_process() {
     assert_eq!(open(), before);
     assert!(children().is_empty());
 }
+
+/// The watchdog kills from outside, in the middle of whatever the tracer does to the program: that is the
+/// end of the run and no failure of the runner. Which of the two processes the limit strikes is not known.
+#[test]
+fn calls_without_end_end_by_cpu_time() {
+    let source = "#include <unistd.h>\n#include <sys/stat.h>\n#include <sys/wait.h>\n\
+        int main(){struct stat s;for(;;){pid_t p=fork();if(!p){for(int i=0;i<500;i++)stat(\"/\",&s);_exit(0);}\
+        waitpid(p,0,0);}}";
+    let limits = Limits { cpu_micros: 150_000, ..Limits::default() };
+    let Some(lab) = Lab::new() else { return };
+    let program = lab.compile("greedy", source, &[]);
+    let recording = lab.record_limited(&program, limits);
+    for _ in 0..5 {
+        let report = replay(&recording.capsule, &recording, &ReplayRequest::default(), &lab.host).unwrap();
+        assert!(children().is_empty());
+        match report.ending {
+            Ending::LimitExceeded { limit: LimitKind::CpuTime } => {}
+            Ending::Unsupported { code, .. } if code == "spin_needs_preemption" => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn huge_pages_are_the_hosts_and_refused_to_the_program() {
+    let source = "#include <sys/mman.h>\n#include <stdio.h>\n#include <errno.h>\n\
+        int main(){void*p=mmap(0,1<<22,3,MAP_PRIVATE|MAP_ANONYMOUS|MAP_HUGETLB,-1,0);\
+        puts(p==MAP_FAILED&&errno==ENOMEM?\"refused\":\"got\");}";
+    let Some(report) = limited(source, Limits::default()) else { return };
+    assert_eq!(
+        (report.ending, report.stdout.head.as_slice()),
+        (Ending::Exited { code: 0 }, &b"refused\n"[..])
+    );
+}

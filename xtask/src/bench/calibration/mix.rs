@@ -2,7 +2,7 @@
 //!
 //! A probability holds for a population or for none: how many of the functions that differ changed in
 //! meaning is nearly all of them between two releases built alike, and none between two builds of one
-//! release. The mix was set before anything was fitted to it.
+//! release. The mix was set on the fitted projects, before any of the judging ones was built.
 
 use std::collections::BTreeMap;
 
