@@ -116,7 +116,6 @@ fn measure(
             "{seconds:.2} s, of which verifying {:.2} s",
             answer["milliseconds"].as_f64().unwrap_or(0.0) / 1e3
         );
-        tally.print();
         tallies.push((title.to_owned(), tally.clone()));
         Ok((seconds, tally))
     };
