@@ -137,11 +137,6 @@ fn measure(
     let verdicts = tally.count() as f64;
     let peer = all * verdicts / replayed as f64;
     eprintln!("{replayed} verdicts replayed in {all:.1} s, all of them as they were");
-    let native: f64 = [Class::NativeFault, Class::NativeLogic]
-        .iter()
-        .filter_map(|class| tally.0.get(class))
-        .map(|counts| counts.replays / 1e3)
-        .sum();
     let row = |what: &str,
                ours: f64,
                peer: Option<f64>,
@@ -181,7 +176,6 @@ fn measure(
             Some(TIMES_LESS),
             Some(peer / ours >= TIMES_LESS),
         ),
-        row("  beside the native replays' own time, two at once", ours, Some(native / 2.0), "s", None, None),
         row(
             "the same again, everything known",
             median(&again).unwrap_or(f64::NAN),
