@@ -38,6 +38,8 @@ cargo xtask bench delta [--json] [--proofs]
                                          and abidiff
 cargo xtask bench delta-calibration [--json] [--fit]
                                          do the probabilities behind delta_entropy hold?
+cargo xtask bench presence [--json] [--only PROJECT,PROJECT]
+                                         are patches found in builds of other compilers?
 cargo xtask corpus deltas [--only NAME,NAME] [--json]
                                          consecutive builds of Debian packages, compared
 cargo xtask schemas                      rewrite openapi.json and schemas/
@@ -61,6 +63,9 @@ fn main() -> ExitCode {
         }
         ["bench", "delta-calibration", rest @ ..] => {
             bench::calibration::Options::parse(rest).and_then(|options| bench::calibration::run(&options))
+        }
+        ["bench", "presence", rest @ ..] => {
+            bench::presence::Options::parse(rest).and_then(|options| bench::presence::run(&options))
         }
         ["bench", "witness", ..] => bench::witness::run(has("--json")),
         ["bench", "delta", ..] if has("--proofs") => bench::delta::proofs(has("--json")),

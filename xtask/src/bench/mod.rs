@@ -4,6 +4,7 @@ pub mod calibration;
 pub mod carryover;
 pub mod carryover_source;
 pub mod delta;
+pub mod presence;
 pub mod verify;
 pub mod witness;
 

@@ -7,8 +7,8 @@
 //! are there and none of the other's, and a missing thing alone only where nothing speaks against it. Texts
 //! are what compilers keep best: they decide alone, and missing where others of the function are there.
 //!
-//! The thresholds were chosen on two releases of eight C libraries and on edits of Lua, each built by other
-//! compilers, at other levels and for another architecture; `docs/deltas.md` has what others measured.
+//! The thresholds were chosen on two releases of eight C libraries and on edits of Lua and zlib, each built
+//! by other compilers, at other levels and for another architecture (`cargo xtask bench presence`).
 
 use super::PatchStatus;
 use super::reach::Reach;

@@ -8,10 +8,10 @@
 //! only by weights that were fitted without the project they are asked of.
 #![expect(clippy::print_stdout, reason = "a command for people")]
 
-mod compilers;
+pub(super) mod compilers;
 mod fit;
 mod mix;
-mod projects;
+pub(super) mod projects;
 mod samples;
 mod score;
 
