@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::incidents::{self, Build, Incident};
 use crate::prerequisites;
 use crate::shell::{self, Assay, list, step, text};
+use crate::words::Words;
 
 /// Where the console listens.
 const CONSOLE: &str = "127.0.0.1:7878";
@@ -23,6 +24,22 @@ pub struct Options {
     pub serve: bool,
     /// Print one JSON document.
     pub json: bool,
+}
+
+impl Options {
+    /// `[--no-serve] [--json]`
+    pub fn parse(words: &[&str]) -> Result<Self> {
+        let mut options = Self { serve: true, json: false };
+        let mut words = Words::new(words);
+        while let Some(option) = words.option() {
+            match option {
+                "--json" => options.json = true,
+                "--no-serve" => options.serve = false,
+                _ => return words.unknown(),
+            }
+        }
+        Ok(options)
+    }
 }
 
 /// What the demo gathers.

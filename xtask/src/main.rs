@@ -8,9 +8,11 @@ mod deltas;
 mod demo;
 mod dist;
 mod floors;
+mod fuzz;
 mod incidents;
 mod prerequisites;
 mod shell;
+mod words;
 
 use std::process::ExitCode;
 
@@ -36,21 +38,22 @@ cargo xtask corpus incidents [--only ID,ID] [-n N] [--json] [--fast] [--impostor
 cargo xtask bench delta [--json] [--proofs]
                                          indexing, comparing and proving real builds beside diffoscope
                                          and abidiff
-cargo xtask bench delta-calibration [--json] [--fit]
+cargo xtask bench delta-calibration [--json] [--only PROJECT,PROJECT] [--dump FILE] [--fit [--write]]
                                          do the probabilities behind delta_entropy hold?
 cargo xtask bench presence [--json] [--only PROJECT,PROJECT]
                                          are patches found in builds of other compilers?
 cargo xtask corpus deltas [--only NAME,NAME] [--json]
                                          consecutive builds of Debian packages, compared
+cargo xtask fuzz [--seconds S] [--only TARGET,TARGET] [--json]
+                                         every parser under coverage-guided fuzzing; S of processor time
 cargo xtask schemas                      rewrite openapi.json and schemas/
 cargo xtask dist                         one static binary in target/dist/";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
-    let has = |flag: &str| words.contains(&flag);
     let done = match words.as_slice() {
-        ["demo", ..] => demo::run(&demo::Options { serve: !has("--no-serve"), json: has("--json") }),
+        ["demo", rest @ ..] => demo::Options::parse(rest).and_then(|options| demo::run(&options)),
         ["test", rest @ ..] => ci::test(rest),
         ["ci"] => ci::run(),
         ["bench", "verify", rest @ ..] => {
@@ -67,13 +70,15 @@ fn main() -> ExitCode {
         ["bench", "presence", rest @ ..] => {
             bench::presence::Options::parse(rest).and_then(|options| bench::presence::run(&options))
         }
-        ["bench", "witness", ..] => bench::witness::run(has("--json")),
-        ["bench", "delta", ..] if has("--proofs") => bench::delta::proofs(has("--json")),
-        ["bench", "delta", ..] => bench::delta::run(has("--json")),
+        ["bench", "witness", rest @ ..] => words::only_json(rest).and_then(bench::witness::run),
+        ["bench", "delta", rest @ ..] => {
+            bench::delta::Options::parse(rest).and_then(|options| bench::delta::run(&options))
+        }
         ["corpus", "deltas", rest @ ..] => deltas::run(rest),
         ["corpus", "incidents", rest @ ..] => {
             corpus::Options::parse(rest).and_then(|options| corpus::run(&options))
         }
+        ["fuzz", rest @ ..] => fuzz::Options::parse(rest).and_then(|options| fuzz::run(&options)),
         ["schemas"] => dist::schemas(),
         ["dist"] => dist::run(),
         _ => {

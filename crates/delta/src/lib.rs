@@ -27,7 +27,7 @@ mod tables;
 pub use diff::{
     ChangeGraph, DataChanges, Delta, EntropyBasis, Explanation, FIGURE_NAMES, FIGURES, FunctionChanges,
     FunctionEntry, GraphEdge, GraphNode, GraphRole, PairEvidence, Row, Weight, change_graph, diff,
-    diff_files, diff_modules, entropy_basis, evidence, explain, logistic, probability,
+    diff_files, diff_modules, entropy_basis, evidence, explain, has_weights, logistic, probability,
 };
 pub use error::DeltaError;
 pub use index::{About, Index, IndexedFunction, IndexedObject, NORMALISER_VERSION};

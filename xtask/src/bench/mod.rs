@@ -5,11 +5,13 @@ pub mod carryover;
 pub mod carryover_source;
 pub mod delta;
 pub mod presence;
+mod row;
 pub mod verify;
 pub mod witness;
 
 use serde_json::Value;
 
+use self::row::Row;
 use crate::shell::{list, text};
 
 fn median(times: &[f64]) -> Option<f64> {

@@ -8,12 +8,15 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Result, ensure};
 use assay_delta::{Index, PatchStatus, diff, presence, sign};
 use serde_json::json;
 
-use super::calibration::{compilers, projects};
+use super::Row;
+use super::calibration::compilers::{self, Both};
+use super::calibration::projects;
 use crate::shell::{self, step};
+use crate::words::Words;
 
 /// Functions of one project that signatures are made of.
 const MOST_FUNCTIONS: usize = 40;
@@ -31,15 +34,12 @@ impl Options {
     /// `[--json] [--only PROJECT,PROJECT]`
     pub fn parse(words: &[&str]) -> Result<Self> {
         let mut options = Self::default();
-        let mut words = words.iter();
-        while let Some(word) = words.next() {
-            match *word {
+        let mut words = Words::new(words);
+        while let Some(option) = words.option() {
+            match option {
                 "--json" => options.json = true,
-                "--only" => {
-                    let names = words.next().context("--only needs names")?;
-                    options.only = names.split(',').map(str::to_owned).collect();
-                }
-                other => bail!("`{other}` is not known"),
+                "--only" => options.only = words.list()?,
+                _ => return words.unknown(),
             }
         }
         Ok(options)
@@ -63,7 +63,7 @@ struct Count {
 }
 
 pub fn run(options: &Options) -> Result<()> {
-    let home = shell::root().join("target/corpus/calibration");
+    let home = shell::target().join("corpus/calibration");
     std::fs::create_dir_all(&home)?;
     let (toolchains, mut skipped) = compilers::all(&home)?;
     let mut counts: BTreeMap<String, Count> = BTreeMap::new();
@@ -82,16 +82,13 @@ pub fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-fn row(what: &str, count: Count) -> serde_json::Value {
+fn row(what: &str, count: Count) -> Row {
     let given = count.right + count.wrong;
     let wrong = (given > 0).then(|| 100.0 * f64::from(count.wrong) / f64::from(given));
     let share = 100.0 * f64::from(given) / f64::from(count.asked.max(1));
-    json!({
-        "what": what, "ours": wrong, "peer": null, "ratio": null, "budget": MOST_WRONG,
-        "within": wrong.map(|wrong| wrong <= MOST_WRONG), "asked": count.asked, "right": count.right,
-        "wrong": count.wrong,
-        "unit": format!("% of {given}; {share:.0} % of {} are answered", count.asked),
-    })
+    let unit = format!("% of {given}; {share:.0} % of {} are answered", count.asked);
+    let row = Row::new(what, wrong, unit).at_most(MOST_WRONG);
+    row.with("asked", count.asked).with("right", count.right).with("wrong", count.wrong)
 }
 
 fn built(
@@ -100,31 +97,15 @@ fn built(
     home: &std::path::Path,
     skipped: &mut Vec<String>,
 ) -> Result<Vec<Built>> {
-    let units = [
-        projects::units(project, project.versions[0], home)?,
-        projects::units(project, project.versions[1], home)?,
-    ];
-    let mut all = Vec::new();
-    for toolchain in toolchains {
-        for &level in toolchain.levels {
-            let index = |which: usize| -> Result<Index> {
-                let version = project.versions[which];
-                let library = compilers::build(project, version, &units[which], toolchain, level, home)?;
-                Ok(Index::build(&std::fs::read(library)?)?)
-            };
-            match (index(0), index(1)) {
-                (Ok(before), Ok(after)) => {
-                    let changed = diff(&before, &after).functions.changed;
-                    let changed = changed.into_iter().map(|function| function.name).collect();
-                    all.push(Built { toolchain: toolchain.name, level, indexes: [before, after], changed });
-                }
-                (Err(error), _) | (_, Err(error)) => {
-                    skipped.push(format!("{} {level}: {error:#}", toolchain.name));
-                }
-            }
-        }
-    }
-    Ok(all)
+    let settings =
+        toolchains.iter().flat_map(|toolchain| toolchain.levels.iter().map(move |level| (toolchain, *level)));
+    let both = compilers::both(project, settings, home, skipped)?;
+    let with_changes = both.into_iter().map(|Both { toolchain, level, indexes }| {
+        let changed = diff(&indexes[0], &indexes[1]).functions.changed;
+        let changed = changed.into_iter().map(|function| function.name).collect();
+        Built { toolchain: toolchain.name, level, indexes, changed }
+    });
+    Ok(with_changes.collect())
 }
 
 fn judge(project: &projects::Project, all: &[Built], counts: &mut BTreeMap<String, Count>) -> Result<()> {
@@ -160,7 +141,7 @@ fn judge(project: &projects::Project, all: &[Built], counts: &mut BTreeMap<Strin
 }
 
 fn groups(project: &projects::Project, base: &Built, target: &Built) -> [String; 3] {
-    let who = if project.fitted { "thresholds chosen on" } else { "judges" };
+    let who = if project.fitted { "libraries used for tuning" } else { "held-out libraries" };
     let architecture = |built: &Built| built.toolchain.split(' ').next_back().map(str::to_owned);
     let kind = if base.toolchain == target.toolchain {
         "another level"

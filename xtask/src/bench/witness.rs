@@ -8,7 +8,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
-use super::{median, quantile};
+use super::{Row, median, quantile};
 use crate::dist;
 use crate::incidents::{self, Build};
 use crate::shell::{self, Assay, list, step, text};
@@ -38,7 +38,7 @@ pub fn run(as_json: bool) -> Result<()> {
     command.args(["run", "--release", "--locked", "--quiet", "-p", "assay-witness", "--example", "runner"]);
     let output = command.stderr(Stdio::inherit()).output()?;
     let measured: Value = serde_json::from_slice(&output.stdout).context("the measurement failed")?;
-    let mut rows: Vec<Value> = list(&measured, "rows").iter().flat_map(rows).collect();
+    let mut rows: Vec<Row> = list(&measured, "rows").iter().flat_map(rows).collect();
     step("cached verdicts through the API");
     rows.extend(cached()?);
     let document = json!({ "bench": "witness", "rows": rows, "skipped": measured["skipped"] });
@@ -50,92 +50,55 @@ fn times(row: &Value, key: &str) -> Vec<f64> {
     list(row, key).iter().filter_map(Value::as_f64).collect()
 }
 
-fn row(
-    what: &str,
-    ours: Option<f64>,
-    peer: Option<f64>,
-    unit: &str,
-    budget: f64,
-    within: Option<bool>,
-) -> Value {
-    json!({
-        "what": what, "ours": ours, "peer": peer, "unit": unit,
-        "ratio": ours.zip(peer).map(|(ours, peer)| ours / peer), "budget": budget, "within": within,
-    })
-}
-
-fn rows(measured: &Value) -> Vec<Value> {
+fn rows(measured: &Value) -> Vec<Row> {
     let of = |key: &str| median(&times(measured, key));
     let (native, exact) = (of("native"), of("exact"));
-    match text(measured, "name") {
+    vec![match text(measured, "name") {
         "sandbox" => {
             let peer = of("bubblewrap");
             let beats = exact.zip(peer).map(|(ours, peer)| ours <= SANDBOX_BUDGET && ours <= peer);
             let unit = "ms; peer: bubblewrap, all namespaces";
-            vec![row("cold replay of /bin/true", exact, peer, unit, SANDBOX_BUDGET, beats)]
+            Row::new("cold replay of /bin/true", exact, unit).peer(peer).judged(Some(SANDBOX_BUDGET), beats)
         }
-        "workers" => workers(measured),
+        "workers" => return workers(measured),
         "coverage" => {
-            let (off, on) = (of("off"), of("on"));
-            let within = on.zip(off).map(|(on, off)| on / off <= COVERAGE_BUDGET);
             let what = format!("coverage of CPython, {} entries", measured["entries"]);
-            let mut row = row(&what, on, off, "ms; peer: without; budget: ratio", COVERAGE_BUDGET, within);
-            row["executed"] = measured["executed"].clone();
-            vec![row]
+            let row = Row::new(what, of("on"), "ms; peer: without; budget: ratio").peer(of("off"));
+            row.ratio_at_most(COVERAGE_BUDGET).with("executed", measured["executed"].clone())
         }
         name @ ("clock_gettime" | "clock_gettime, C library") => {
-            let calls = measured["per"].as_f64().unwrap_or(1.0);
-            let per_call = |times: Option<f64>| times.map(|milliseconds| milliseconds * 1000.0 / calls);
+            let calls = measured["per"].as_f64();
+            let per_call = |times: Option<f64>| Some(times? * 1000.0 / calls?);
             let over = per_call(exact).zip(per_call(native)).map(|(ours, peer)| ours - peer);
-            let within = over.map(|over| over <= CLOCK_BUDGET);
-            vec![row(
-                &format!("{name}, over native"),
-                over,
-                per_call(native),
-                "us per call",
-                CLOCK_BUDGET,
-                within,
-            )]
+            let row = Row::new(format!("{name}, over native"), over, "us per call").peer(per_call(native));
+            row.at_most(CLOCK_BUDGET)
         }
-        "true" => vec![row("/bin/true beside native", exact, native, "ms", f64::NAN, None)],
+        "true" => Row::new("/bin/true beside native", exact, "ms").peer(native),
         name => {
-            let budget = RATIOS.iter().find(|(prefix, _)| name.starts_with(prefix)).map(|(_, most)| *most);
-            let within = exact.zip(native).zip(budget).map(|((ours, peer), most)| ours / peer <= most);
-            vec![row(name, exact, native, "ms; budget: ratio", budget.unwrap_or(f64::NAN), within)]
+            let row = Row::new(name, exact, "ms; budget: ratio").peer(native);
+            match RATIOS.iter().find(|(prefix, _)| name.starts_with(prefix)) {
+                Some((_, most)) => row.ratio_at_most(*most),
+                None => row,
+            }
         }
-    }
+    }]
 }
 
 /// The cheaper of two measurements each, since the machine is shared.
-fn workers(measured: &Value) -> Vec<Value> {
+fn workers(measured: &Value) -> Vec<Row> {
     let least = |workers: u64, key: &str| {
         let figures = list(measured, "figures").iter().filter(|figure| figure["workers"] == workers);
         figures.filter_map(|figure| figure[key].as_f64()).min_by(f64::total_cmp)
     };
-    let (one, two) = (least(1, "cpu"), least(2, "cpu"));
-    let within = two.zip(one).map(|(two, one)| two / one <= WORKERS_BUDGET);
+    let row = |what: &str, key: &str| Row::new(what, least(2, key), "ms; peer: one").peer(least(1, key));
     vec![
-        row(
-            "CPU time per replay, two workers",
-            two,
-            one,
-            "ms; peer: one; budget: ratio",
-            WORKERS_BUDGET,
-            within,
-        ),
-        row(
-            "wall time per replay, two workers",
-            least(2, "wall"),
-            least(1, "wall"),
-            "ms; peer: one",
-            f64::NAN,
-            None,
-        ),
+        row("CPU time per replay, two workers", "cpu").ratio_at_most(WORKERS_BUDGET),
+        row("wall time per replay, two workers", "wall"),
     ]
 }
 
 /// A verified release asked about again and again over one connection.
-fn cached() -> Result<Vec<Value>> {
+fn cached() -> Result<Vec<Row>> {
     let home = shell::target().join("bench-witness");
     let data = home.join("data");
     if data.exists() {
@@ -162,10 +125,8 @@ fn cached() -> Result<Vec<Value>> {
     let _ = server.wait();
     let times = asked?;
     let unit = "ms through the API";
-    let cached = |what, share: f64, budget: f64| {
-        let ours = quantile(&times, share);
-        row(what, ours, None, unit, budget, ours.map(|ours| ours <= budget))
-    };
+    let cached =
+        |what: &str, share: f64, budget: f64| Row::new(what, quantile(&times, share), unit).at_most(budget);
     Ok(vec![cached("cached verdict, p50", 0.5, CACHED_P50), cached("cached verdict, p99", 0.99, CACHED_P99)])
 }
 

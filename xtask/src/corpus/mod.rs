@@ -10,10 +10,11 @@ mod table;
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
 use crate::shell::{Assay, step};
+use crate::words::Words;
 use entry::{Entry, Kind, Trait};
 use obtain::Obtained;
 use session::{Bundling, Row};
@@ -57,19 +58,18 @@ impl Options {
             data: None,
             assay: None,
         };
-        let mut words = words.iter();
-        while let Some(word) = words.next() {
-            let mut value = || words.next().with_context(|| format!("{word} needs a value"));
-            match *word {
+        let mut words = Words::new(words);
+        while let Some(option) = words.option() {
+            match option {
                 "--json" => options.json = true,
                 "--impostors" => options.impostors = true,
                 "--fast" => options.fast = true,
                 "--fetch" => options.fetch = true,
-                "--only" => options.only.extend(value()?.split(',').map(str::to_owned)),
-                "--data" => options.data = Some(std::path::absolute(value()?)?),
-                "--assay" => options.assay = Some(std::path::absolute(value()?)?),
-                "-n" => options.replays = value()?.parse().context("-n takes a number of replays")?,
-                other => bail!("`{other}` is no option of the corpus"),
+                "--only" => options.only.extend(words.list()?),
+                "--data" => options.data = Some(words.path()?),
+                "--assay" => options.assay = Some(words.path()?),
+                "-n" => options.replays = words.number()?,
+                _ => return words.unknown(),
             }
         }
         Ok(options)

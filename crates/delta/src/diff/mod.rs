@@ -27,7 +27,7 @@ use crate::lift::SOURCE_POSITIONS;
 pub use evidence::{FIGURE_NAMES, FIGURES, PairEvidence, evidence};
 pub use explain::{Explanation, Row, explain};
 pub use graph::{ChangeGraph, GraphEdge, GraphNode, GraphRole, change_graph};
-pub use probability::{EntropyBasis, Weight, entropy_basis, logistic, probability};
+pub use probability::{EntropyBasis, Weight, entropy_basis, has_weights, logistic, probability};
 
 /// One function or object in a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -2,7 +2,7 @@
 //!
 //! A weighted sum of the figures of a pair (`evidence.rs`), turned into a probability by the logistic
 //! function. The weights in `weights.rs` are fitted by `cargo xtask bench delta-calibration --fit` on some
-//! projects and compilers, and the bench without `--fit` says how far they hold on others.
+//! projects and compilers, and come into use by `--write`; without `--fit` the bench says how far those in use hold on others.
 
 use assay_binary::Architecture;
 
@@ -44,6 +44,11 @@ pub enum EntropyBasis {
     Bound,
 }
 
+/// Whether there are weights in use at all; without them every probability is 0.5.
+pub fn has_weights() -> bool {
+    !WEIGHTS.is_empty()
+}
+
 /// Whether probabilities hold for a delta of these two.
 pub fn entropy_basis(a: &Index, b: &Index) -> EntropyBasis {
     let tools = |index: &Index| -> Vec<(String, String)> {
@@ -51,7 +56,7 @@ pub fn entropy_basis(a: &Index, b: &Index) -> EntropyBasis {
     };
     let known = matches!(a.about.architecture, Architecture::X86_64 | Architecture::Aarch64);
     let alike = a.about.architecture == b.about.architecture && tools(a) == tools(b);
-    match known && alike && !tools(a).is_empty() && !WEIGHTS.is_empty() {
+    match known && alike && !tools(a).is_empty() && has_weights() {
         true => EntropyBasis::Fitted,
         false => EntropyBasis::Bound,
     }

@@ -5,8 +5,9 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use assay_delta::Index;
 
-use super::projects::{Project, Unit};
+use super::projects::{self, Project, Unit};
 use crate::shell;
 
 /// The version of Zig whose C compiler, a Clang, is fetched by `pip`.
@@ -69,6 +70,36 @@ fn zig(home: &Path) -> Result<PathBuf> {
     }
     ensure!(program.is_file(), "{} is not there", program.display());
     Ok(program)
+}
+
+/// Both releases of a project under one setting.
+pub struct Both<'t> {
+    pub toolchain: &'t Toolchain,
+    pub level: &'static str,
+    pub indexes: [Index; 2],
+}
+
+/// Both releases under every setting; what does not build is skipped by name.
+pub fn both<'t>(
+    project: &Project,
+    settings: impl Iterator<Item = (&'t Toolchain, &'static str)>,
+    home: &Path,
+    skipped: &mut Vec<String>,
+) -> Result<Vec<Both<'t>>> {
+    let [before, after] = project.versions;
+    let units = [projects::units(project, before, home)?, projects::units(project, after, home)?];
+    let mut all = Vec::new();
+    for (toolchain, level) in settings {
+        let index = |which: usize| -> Result<Index> {
+            let library = build(project, project.versions[which], &units[which], toolchain, level, home)?;
+            Ok(Index::build(&std::fs::read(library)?)?)
+        };
+        match index(0).and_then(|before| Ok([before, index(1)?])) {
+            Ok(indexes) => all.push(Both { toolchain, level, indexes }),
+            Err(error) => skipped.push(format!("{} {} {level}: {error:#}", project.name, toolchain.name)),
+        }
+    }
+    Ok(all)
 }
 
 /// One release as a shared library; built once.

@@ -16,14 +16,16 @@ mod samples;
 mod score;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
 use self::samples::Sample;
 use self::score::{Outcome, Score};
+use super::Row;
 use crate::shell::{self, step};
+use crate::words::Words;
 
 /// The greatest calibration error of the issue.
 const MOST_ERROR: f64 = 0.03;
@@ -36,22 +38,24 @@ pub struct Options {
     json: bool,
     fit: bool,
     only: Vec<String>,
-    dump: Option<String>,
+    /// Puts what was fitted into use.
+    write: bool,
+    dump: Option<PathBuf>,
 }
 
 impl Options {
-    /// `[--json] [--fit] [--only PROJECT,PROJECT] [--dump FILE]`
+    /// `[--json] [--fit [--write]] [--only PROJECT,PROJECT] [--dump FILE]`
     pub fn parse(words: &[&str]) -> Result<Self> {
         let mut options = Self::default();
-        let mut words = words.iter();
-        while let Some(word) = words.next() {
-            let mut value = || words.next().with_context(|| format!("{word} needs a value"));
-            match *word {
+        let mut words = Words::new(words);
+        while let Some(option) = words.option() {
+            match option {
                 "--json" => options.json = true,
                 "--fit" => options.fit = true,
-                "--only" => options.only = value()?.split(',').map(str::to_owned).collect(),
-                "--dump" => options.dump = Some((*value()?).to_owned()),
-                other => bail!("`{other}` is not known"),
+                "--write" => options.write = true,
+                "--only" => options.only = words.list()?,
+                "--dump" => options.dump = Some(words.path()?),
+                _ => return words.unknown(),
             }
         }
         Ok(options)
@@ -59,9 +63,13 @@ impl Options {
 }
 
 pub fn run(options: &Options) -> Result<()> {
-    let home = shell::root().join("target/corpus/calibration");
+    ensure!(
+        !options.write || options.fit && options.only.is_empty(),
+        "--write needs --fit, over every project"
+    );
+    let home = shell::target().join("corpus/calibration");
     std::fs::create_dir_all(&home)?;
-    let (samples, skipped) = gather(options, &home)?;
+    let (samples, mut skipped) = gather(options, &home)?;
     ensure!(!samples.is_empty(), "no project could be built");
     if let Some(file) = &options.dump {
         std::fs::write(file, serde_json::to_vec(&samples.iter().map(row).collect::<Vec<_>>())?)?;
@@ -69,7 +77,7 @@ pub fn run(options: &Options) -> Result<()> {
     let fitted: Vec<&Sample> = samples.iter().filter(|sample| sample.fitted).collect();
     let held_out: Vec<&Sample> = samples.iter().filter(|sample| !sample.project_fitted).collect();
     let model = (options.fit && !fitted.is_empty()).then(|| fit::fit(&fitted));
-    if let Some(model) = &model {
+    if let Some(model) = model.as_ref().filter(|_| options.write) {
         let file = shell::root().join("crates/delta/src/diff/weights.rs");
         std::fs::write(&file, fit::source(model))?;
         eprintln!("{} pairs fitted, {} written", fitted.len(), file.display());
@@ -78,8 +86,14 @@ pub fn run(options: &Options) -> Result<()> {
         Some(model) => model.probability(&sample.figures),
         None => assay_delta::probability(&sample.figures),
     };
-    let said: Vec<f64> = held_out.iter().map(probability).collect();
-    let mut scores = groups(&held_out, &said);
+    let mut scores = if model.is_some() || assay_delta::has_weights() {
+        let said: Vec<f64> = held_out.iter().map(probability).collect();
+        groups(&held_out, &said)
+    } else {
+        skipped
+            .push("the projects that are not fitted on: no weights are in use; --fit makes some".to_owned());
+        BTreeMap::new()
+    };
     if fitted.iter().any(|sample| sample.project != fitted[0].project) {
         scores.extend(score::score(outcomes(&fitted, &fit::cross_validated(&fitted))).map(|score| {
             ("cross-validation: fitted projects, each by weights of the others".to_owned(), score)
@@ -143,16 +157,12 @@ fn row(sample: &Sample) -> Value {
 fn print(options: &Options, scores: &BTreeMap<String, Score>, skipped: &[String]) {
     let mut rows = Vec::new();
     for (name, score) in scores {
+        let pairs = format!("ECE of {} pairs in 15 bins of equal mass", score.count);
+        let error = Row::new(format!("{name}: error of calibration"), score.error, pairs);
         let judged = !name.contains(':');
-        let budget = judged.then_some(MOST_ERROR);
-        rows.push(
-            json!({ "what": format!("{name}: error of calibration"), "ours": score.error, "peer": null,
-            "ratio": null, "budget": budget, "within": judged.then_some(score.error <= MOST_ERROR),
-            "unit": format!("ECE of {} pairs in 15 bins of equal mass", score.count) }),
-        );
-        rows.push(json!({ "what": format!("{name}: Brier score"), "ours": score.brier,
-            "peer": score.brier_of_share, "ratio": score.brier / score.brier_of_share.max(1e-9),
-            "budget": null, "within": null, "unit": format!("{:.1} % changed", score.changed * 100.0) }));
+        rows.push(if judged { error.at_most(MOST_ERROR) } else { error });
+        let changed = format!("{:.1} % changed", score.changed * 100.0);
+        rows.push(Row::new(format!("{name}: Brier score"), score.brier, changed).peer(score.brier_of_share));
     }
     let groups: BTreeMap<_, _> = scores.iter().map(|(name, score)| (name, score.json())).collect();
     let document =

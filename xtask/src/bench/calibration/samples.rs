@@ -10,10 +10,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Result;
-use assay_delta::{FIGURES, Index, PairEvidence, diff, evidence};
+use assay_delta::{FIGURES, PairEvidence, diff, evidence};
 
-use super::compilers::{self, Toolchain};
-use super::projects::{self, Project};
+use super::compilers::{self, Both, Toolchain};
+use super::projects::Project;
 
 /// One pair of functions.
 #[derive(Clone, Debug)]
@@ -30,12 +30,6 @@ pub struct Sample {
     pub changed: bool,
 }
 
-/// One setting and the indexes of both releases under it.
-struct Built<'t> {
-    toolchain: &'t Toolchain,
-    indexes: [Index; 2],
-}
-
 /// For each function, under how many settings it is in both releases and under how many it differs.
 type Truth = BTreeMap<String, (usize, usize)>;
 
@@ -46,27 +40,14 @@ pub fn of(
     home: &Path,
     skipped: &mut Vec<String>,
 ) -> Result<Vec<Sample>> {
-    let units = [0, 1].map(|which| projects::units(project, project.versions[which], home));
-    let [before, after] = units;
-    let units = [before?, after?];
-    let mut all = Vec::new();
-    for toolchain in toolchains {
-        // A fitted project is built by compilers that are not for what they say of its truth alone.
-        let levels = if project.fitted && !toolchain.fitted { 1 } else { toolchain.levels.len() };
-        for level in &toolchain.levels[..levels] {
-            let index = |which: usize| -> Result<Index> {
-                let version = project.versions[which];
-                let library = compilers::build(project, version, &units[which], toolchain, level, home)?;
-                Ok(Index::build(&std::fs::read(library)?)?)
-            };
-            match (index(0), index(1)) {
-                (Ok(before), Ok(after)) => all.push(Built { toolchain, indexes: [before, after] }),
-                (Err(error), _) | (_, Err(error)) => {
-                    skipped.push(format!("{} {level}: {error:#}", toolchain.name))
-                }
-            }
-        }
-    }
+    // On a fitted project the compilers that nothing is fitted on only help to decide what changed.
+    let levels = |toolchain: &Toolchain| {
+        if project.fitted && !toolchain.fitted { 1 } else { toolchain.levels.len() }
+    };
+    let settings = toolchains.iter().flat_map(|toolchain| {
+        toolchain.levels[..levels(toolchain)].iter().map(move |level| (toolchain, *level))
+    });
+    let all = compilers::both(project, settings, home, skipped)?;
     let truth = truth(&all);
     let mut samples = Vec::new();
     for (i, a) in all.iter().enumerate() {
@@ -93,7 +74,7 @@ pub fn of(
     Ok(samples)
 }
 
-fn truth(all: &[Built<'_>]) -> Truth {
+fn truth(all: &[Both<'_>]) -> Truth {
     let mut truth = Truth::new();
     for built in all {
         let [before, after] = &built.indexes;

@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use assay_binary::Image;
 use assay_witness::Host;
 
@@ -35,6 +35,7 @@ pub use self::random::Random;
 use self::recipe::{Recipe, Workshop};
 use self::tally::Tally;
 use crate::shell;
+use crate::words::Words;
 
 /// How many mutants the issue asks for.
 const MUTANTS: usize = 3000;
@@ -62,16 +63,15 @@ impl Options {
     pub fn parse(words: &[&str]) -> Result<Self> {
         let mut options =
             Self { json: false, mutants: MUTANTS, only: Vec::new(), seed: SEED, releases: false };
-        let mut words = words.iter();
-        while let Some(word) = words.next() {
-            let mut value = || words.next().with_context(|| format!("{word} needs a value"));
-            match *word {
+        let mut words = Words::new(words);
+        while let Some(option) = words.option() {
+            match option {
                 "--json" => options.json = true,
                 "--releases" => options.releases = true,
-                "-n" => options.mutants = value()?.parse()?,
-                "--only" => options.only = value()?.split(',').map(str::to_owned).collect(),
-                "--seed" => options.seed = value()?.parse()?,
-                other => bail!("`{other}` is not known"),
+                "-n" => options.mutants = words.number()?,
+                "--only" => options.only = words.list()?,
+                "--seed" => options.seed = words.number()?,
+                _ => return words.unknown(),
             }
         }
         Ok(options)
@@ -95,6 +95,8 @@ pub fn fast() -> Result<()> {
 
 pub fn run(options: &Options) -> Result<()> {
     if options.releases {
+        let given = (options.mutants, options.seed, options.only.is_empty());
+        ensure!(given == (MUTANTS, SEED, true), "--releases takes neither -n nor --only nor --seed");
         return releases::run(options.json);
     }
     let home = shell::target().join("bench-carryover");

@@ -17,6 +17,7 @@ use assay_witness::{
 use serde_json::{Value, json};
 
 use super::judge::{CPU_MICROS, Observed, on_disk, plan};
+use crate::bench::Row;
 use crate::corpus::releases::{PROJECTS, Project};
 use crate::shell::{self, step};
 
@@ -80,7 +81,10 @@ fn of_project(project: &Project, home: &Path, host: &Host, skipped: &mut Vec<Str
         let mut pair = Pair { id: format!("{} {from} -> {to}", project.name), ..Pair::default() };
         judge(&mut pair, (a, b), inputs, home, host)?;
         eprintln!("  {}: {} of {} carried {:?}", pair.id, pair.carried, pair.runs, pair.reasons);
-        pairs.push(pair);
+        match pair.runs {
+            0 => skipped.push(format!("{}: no run of it ended in an observation", pair.id)),
+            _ => pairs.push(pair),
+        }
     }
     Ok(pairs)
 }
@@ -227,27 +231,20 @@ fn print(pairs: &[Pair], debian: &[BTreeSet<String>], skipped: &[String], as_jso
     for reason in debian.iter().flatten() {
         *of_debian.entry(reason).or_default() += 1;
     }
-    let row = |what: &str, ours: usize, unit: &str, budget: Option<usize>| {
-        json!({ "what": what, "ours": ours, "peer": null, "ratio": null, "unit": unit, "budget": budget,
-                "within": budget.map(|budget| ours >= budget) })
-    };
-    let rows = vec![
-        row("consecutive releases, built here", pairs.len(), "pairs", Some(PAIRS)),
-        row("  all runs carried", count(whole), "pairs", None),
-        row("  some runs carried", some, "pairs", None),
-        row("  code and data are the same bytes", count(|pair| pair.unchanged), "pairs", None),
-        row("  of the others, all runs carried", count(|pair| !pair.unchanged && whole(pair)), "pairs", None),
-        row("runs", runs, "runs", None),
-        row("  carried", carried, "runs", None),
-        row("  the same when replayed", same, "runs", None),
-        row("  carried falsely", sum(|pair| pair.wrong), "runs", None),
-        row("Debian's consecutive builds", debian.len(), "pairs", Some(PAIRS)),
-        row(
-            "  not refused by the files themselves",
-            debian.iter().filter(|reasons| reasons.is_empty()).count(),
-            "pairs",
-            None,
-        ),
+    let row = |what: &str, ours: usize, unit: &str| Row::new(what, ours as f64, unit);
+    let of_files = debian.iter().filter(|reasons| reasons.is_empty()).count();
+    let rows = [
+        row("consecutive releases, built here", pairs.len(), "pairs").at_least(PAIRS as f64),
+        row("  all runs carried", count(whole), "pairs"),
+        row("  some runs carried", some, "pairs"),
+        row("  code and data are the same bytes", count(|pair| pair.unchanged), "pairs"),
+        row("  of the others, all runs carried", count(|pair| !pair.unchanged && whole(pair)), "pairs"),
+        row("runs", runs, "runs"),
+        row("  carried", carried, "runs"),
+        row("  the same when replayed", same, "runs"),
+        row("  carried falsely", sum(|pair| pair.wrong), "runs").at_most(0.0),
+        row("Debian's consecutive builds", debian.len(), "pairs").at_least(PAIRS as f64),
+        row("  not refused by the files themselves", of_files, "pairs"),
     ];
     let each: Vec<Value> = pairs
         .iter()

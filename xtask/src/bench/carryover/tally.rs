@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
+use super::super::Row;
 use super::builds::Harmless;
 use super::judge::{Outcome, Prepared};
 
@@ -107,11 +108,10 @@ impl Tally {
     /// Rows with budgets, and everything else that was counted.
     pub fn document(&self, asked: usize, seed: u64, prepared: &[Prepared]) -> Value {
         let all = self.all;
-        let row = |what: &str, ours: Option<f64>, budget: Option<f64>, within: Option<bool>, unit: &str| json!({ "what": what, "ours": ours, "peer": null, "ratio": null, "budget": budget, "within": within, "unit": unit });
         // A short run is not held to what the whole one must reach.
         let whole = asked >= LEAST_MUTANTS;
         let least = |what: &str, ours: Option<f64>, least: f64, unit: &str| {
-            row(what, ours, Some(least), ours.filter(|_| whole).map(|ours| ours >= least), unit)
+            Row::new(what, ours, unit).judged(Some(least), ours.filter(|_| whole).map(|ours| ours >= least))
         };
         let touched = all.touched as f64 / all.judged.max(1) as f64;
         let link_order = self.share(&[Harmless::LinkOrder]);
@@ -120,12 +120,12 @@ impl Tally {
         let bound = (all.different > 0 && all.falsely == 0).then(|| RULE_OF_THREE / all.different as f64);
         let falsely = all.falsely as f64;
         let rows = vec![
-            row("false carry-overs", Some(falsely), Some(0.0), Some(all.falsely == 0), "runs"),
+            Row::new("false carry-overs", falsely, "runs").at_most(0.0),
             least("mutants", Some(all.judged as f64), LEAST_MUTANTS as f64, "binaries, no two the same"),
             least("that touch what the run executes or reads", Some(touched), LEAST_TOUCHED, "share"),
             least("that replay shows different", Some(all.different as f64), LEAST_DIFFERENT as f64, "runs"),
-            row("95 % bound on unsound carry-overs", bound, None, None, "share of those"),
-            row("true carry-overs", Some((all.carried - all.falsely) as f64), None, None, "runs"),
+            Row::new("95 % bound on unsound carry-overs", bound, "share of those"),
+            Row::new("true carry-overs", (all.carried - all.falsely) as f64, "runs"),
             least(
                 "harmless rebuilds that carried",
                 others.value(),

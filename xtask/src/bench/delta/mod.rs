@@ -7,12 +7,13 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
-use super::{median, quantile};
+use super::{Row, median, quantile};
 use crate::deltas::{self, Pair};
 use crate::shell::{step, text};
+use crate::words::Words;
 
 /// What the issue allows.
 const COLD_BUDGET: f64 = 500.0;
@@ -33,83 +34,76 @@ const ROUNDS: usize = 5;
 /// The pair that every tool is timed on.
 const TIMED: &str = "libssl3 3.0.20";
 
-/// The proofs from two files and what each tool says of known builds, without the index.
-pub fn proofs(as_json: bool) -> Result<()> {
+/// What was asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    json: bool,
+    /// Only the proofs from two files and what each tool says of known builds.
+    proofs: bool,
+}
+
+impl Options {
+    /// `[--json] [--proofs]`
+    pub fn parse(words: &[&str]) -> Result<Self> {
+        let mut options = Self::default();
+        let mut words = Words::new(words);
+        while let Some(option) = words.option() {
+            match option {
+                "--json" => options.json = true,
+                "--proofs" => options.proofs = true,
+                _ => return words.unknown(),
+            }
+        }
+        Ok(options)
+    }
+}
+
+pub fn run(options: &Options) -> Result<()> {
     let (pairs, mut skipped) = deltas::pairs(&[])?;
-    let mut rows = proofs::rows(&pairs, &mut skipped)?;
+    let (mut rows, measured) = match options.proofs {
+        true => (Vec::new(), Vec::new()),
+        false => index(&pairs, &mut skipped)?,
+    };
+    rows.extend(proofs::rows(&pairs, &mut skipped)?);
     rows.extend(truth::rows(&crate::dist::build()?, &mut skipped)?);
-    let document = json!({ "bench": "delta", "rows": rows, "skipped": skipped });
-    super::print("one run", &document, as_json);
+    let document = json!({ "bench": "delta", "rows": rows, "pairs": measured, "skipped": skipped });
+    super::print("one run; peers in the same run on the same files", &document, options.json);
     Ok(())
 }
 
-pub fn run(as_json: bool) -> Result<()> {
-    let (pairs, mut skipped) = deltas::pairs(&[])?;
-    let measured = deltas::measure(&pairs)?;
+/// What rests on the index, and what each pair took.
+fn index(pairs: &[Pair], skipped: &mut Vec<String>) -> Result<(Vec<Row>, Vec<Value>)> {
+    let measured = deltas::measure(pairs)?;
     let good: Vec<&Value> = measured.iter().filter(|row| row["error"].is_null()).collect();
     for row in measured.iter().filter(|row| row["error"].is_string()) {
         skipped.push(format!("{}: {}", text(row, "id"), text(row, "error")));
     }
-    let figures = |of: &dyn Fn(&Value) -> f64| good.iter().map(|row| of(row)).collect::<Vec<f64>>();
-    let of = |row: &Value, key: &str| row[key].as_f64().unwrap_or_default();
-    let from_index = figures(&|row| of(row, "loaded") + of(row, "compared"));
-    let compared = figures(&|row| of(row, "compared"));
+    let times =
+        |of: &dyn Fn(&Value) -> Option<f64>| good.iter().filter_map(|row| of(row)).collect::<Vec<f64>>();
+    let from_index = times(&|row| Some(row["loaded"].as_f64()? + row["compared"].as_f64()?));
+    let compared = times(&|row| row["compared"].as_f64());
+    let loaded = "both indexes loaded and compared";
     let mut rows = vec![
-        row("pairs compared", Some(good.len() as f64), None, "pairs", PAIRS as f64, Side::AtLeast),
-        row(
-            "both indexes loaded and compared, p50",
-            median(&from_index),
-            None,
-            "ms",
-            FROM_INDEX_P95,
-            Side::AtMost,
-        ),
-        row(
-            "both indexes loaded and compared, p95",
-            quantile(&from_index, 0.95),
-            None,
-            "ms",
-            FROM_INDEX_P95,
-            Side::AtMost,
-        ),
-        row("compared, p50", median(&compared), None, "ms", COMPARE_BUDGET, Side::AtMost),
-        row("compared, p95", quantile(&compared, 0.95), None, "ms", COMPARE_BUDGET, Side::AtMost),
+        Row::new("pairs compared", good.len() as f64, "pairs").at_least(PAIRS as f64),
+        Row::new(format!("{loaded}, p50"), median(&from_index), "ms"),
+        Row::new(format!("{loaded}, p95"), quantile(&from_index, 0.95), "ms").at_most(FROM_INDEX_P95),
+        Row::new("compared, p50", median(&compared), "ms").at_most(COMPARE_BUDGET),
+        Row::new("compared, p95", quantile(&compared, 0.95), "ms").at_most(COMPARE_BUDGET),
     ];
     let program = deltas::build()?;
     match pairs.iter().find(|pair| pair.id.starts_with(TIMED) && pair.id.ends_with("libcrypto.so")) {
-        Some(pair) => rows.extend(timed(&program, pair, &mut skipped)?),
+        Some(pair) => rows.extend(timed(&program, pair, skipped)?),
         None => skipped.push(format!("{TIMED}: the package client no longer has it")),
     }
     for file in large_files() {
         rows.extend(large(&program, &file)?);
     }
     rows.extend(catalogue(&program.with_file_name("catalogue"))?);
-    rows.extend(proofs::rows(&pairs, &mut skipped)?);
-    rows.extend(truth::rows(&crate::dist::build()?, &mut skipped)?);
-    let document = json!({ "bench": "delta", "rows": rows, "pairs": measured, "skipped": skipped });
-    super::print("one run; peers in the same run on the same files", &document, as_json);
-    Ok(())
-}
-
-#[derive(Clone, Copy)]
-enum Side {
-    AtMost,
-    AtLeast,
-}
-
-fn row(what: &str, ours: Option<f64>, peer: Option<f64>, unit: &str, budget: f64, side: Side) -> Value {
-    let within = ours.map(|ours| match side {
-        Side::AtMost => ours <= budget,
-        Side::AtLeast => ours >= budget,
-    });
-    json!({
-        "what": what, "ours": ours, "peer": peer, "unit": unit,
-        "ratio": ours.zip(peer).map(|(ours, peer)| ours / peer), "budget": budget, "within": within,
-    })
+    Ok((rows, measured))
 }
 
 /// Both sides cold, beside what other tools take for the same pair.
-fn timed(program: &Path, pair: &Pair, skipped: &mut Vec<String>) -> Result<Vec<Value>> {
+fn timed(program: &Path, pair: &Pair, skipped: &mut Vec<String>) -> Result<Vec<Row>> {
     let mut cold = Vec::new();
     for _ in 0..ROUNDS {
         let output = Command::new(program).arg(&pair.a).arg(&pair.b).output()?;
@@ -130,49 +124,53 @@ fn timed(program: &Path, pair: &Pair, skipped: &mut Vec<String>) -> Result<Vec<V
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .status();
-        match status {
-            Ok(_) => {
+        match status.map(|status| truth::has_answered(tool, status)) {
+            Ok(true) => {
                 let peer = start.elapsed().as_secs_f64() * 1e3;
                 let what = format!("libcrypto 3.0.20 -> 3.0.22, both cold ({tool})");
-                rows.push(row(&what, ours, Some(peer), "ms", COLD_BUDGET, Side::AtMost));
+                rows.push(Row::new(what, ours, "ms").peer(peer).at_most(COLD_BUDGET));
             }
+            Ok(false) => skipped.push(format!("{tool}: it failed")),
             Err(error) => skipped.push(format!("{tool}: {error}")),
         }
     }
     if rows.is_empty() {
-        rows.push(row("libcrypto 3.0.20 -> 3.0.22, both cold", ours, None, "ms", COLD_BUDGET, Side::AtMost));
+        rows.push(Row::new("libcrypto 3.0.20 -> 3.0.22, both cold", ours, "ms").at_most(COLD_BUDGET));
     }
     rows.extend(large(program, &pair.b)?);
     Ok(rows)
 }
 
 /// Which artifacts contain a function, over synthetic ones.
-fn catalogue(program: &Path) -> Result<Vec<Value>> {
+fn catalogue(program: &Path) -> Result<Vec<Row>> {
     step("the catalogue of functions");
     let folder = crate::shell::target().join("delta-catalogue");
     std::fs::create_dir_all(&folder)?;
     let output = Command::new(program).arg(&folder).output()?;
     std::fs::remove_dir_all(&folder)?;
     let measured: Value = serde_json::from_slice(&output.stdout).context("the catalogue failed")?;
-    let figure = |key: &str| measured[key].as_f64().unwrap_or_default();
-    anyhow::ensure!(figure("found") == figure("lookups"), "the catalogue lost a function: {measured}");
+    let figure = |key: &str| measured[key].as_f64();
+    let found = figure("found").zip(figure("lookups"));
+    ensure!(
+        found.is_some_and(|(found, asked)| asked > 0.0 && found == asked),
+        "the catalogue lost a function: {measured}"
+    );
     let what = |text: &str| format!("catalogue of {} artifacts: {text}", measured["artifacts"]);
-    let seconds = figure("build_seconds") + figure("merge_seconds");
-    let memory = figure("peak_bytes") / figure("bytes").max(1.0);
+    let seconds = figure("build_seconds").zip(figure("merge_seconds")).map(|(build, merge)| build + merge);
     Ok(vec![
-        row(
-            &what("functions"),
-            Some(figure("occurrences")),
-            None,
-            "occurrences",
-            CATALOGUE_FUNCTIONS,
-            Side::AtLeast,
-        ),
-        row(&what("lookup, p50"), Some(figure("p50")), None, "ms", LOOKUP_P99, Side::AtMost),
-        row(&what("lookup, p99"), Some(figure("p99")), None, "ms", LOOKUP_P99, Side::AtMost),
-        row(&what("built and merged"), Some(seconds), None, "s", CATALOGUE_SECONDS, Side::AtMost),
-        row(&what("peak memory"), Some(memory), None, "times its files", CATALOGUE_MEMORY, Side::AtMost),
+        Row::new(what("functions"), figure("occurrences"), "occurrences").at_least(CATALOGUE_FUNCTIONS),
+        Row::new(what("lookup, p50"), figure("p50"), "ms"),
+        Row::new(what("lookup, p99"), figure("p99"), "ms").at_most(LOOKUP_P99),
+        Row::new(what("built and merged"), seconds, "s").at_most(CATALOGUE_SECONDS),
+        Row::new(what("peak memory"), share(figure("peak_bytes"), figure("bytes")), "times its files")
+            .at_most(CATALOGUE_MEMORY),
     ])
+}
+
+/// One figure over another; none where either is not there or is 0, which is what was not measured.
+fn share(part: Option<f64>, whole: Option<f64>) -> Option<f64> {
+    let there = |figure: Option<f64>| figure.filter(|figure| *figure > 0.0);
+    Some(there(part)? / there(whole)?)
 }
 
 /// Large programs that a developer's machine has.
@@ -191,34 +189,22 @@ fn large_files() -> Vec<std::path::PathBuf> {
     driver.into_iter().chain(node).collect()
 }
 
-fn large(program: &Path, file: &Path) -> Result<Vec<Value>> {
+fn large(program: &Path, file: &Path) -> Result<Vec<Row>> {
     let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     step(&format!("indexing {name}"));
     let output = Command::new(program).arg("--one").arg(file).output()?;
     let Ok(measured) = serde_json::from_slice::<Value>(&output.stdout) else {
         let problem = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        return Ok(vec![json!({ "what": format!("{name}: {problem}"), "within": false, "unit": "refused" })]);
+        return Ok(vec![Row::new(format!("{name}: {problem}"), None, "refused").judged(None, Some(false))]);
     };
-    let figure = |key: &str| measured[key].as_f64().unwrap_or_default();
-    let megabytes = figure("text_bytes") / 1e6;
-    let throughput = megabytes / (figure("processor_milliseconds") / 1e3).max(0.001);
-    let memory = figure("peak_bytes") / figure("file_bytes").max(1.0);
+    let figure = |key: &str| measured[key].as_f64();
+    // Bytes in a millisecond are thousandths of megabytes in a second.
+    let speed = share(figure("text_bytes"), figure("processor_milliseconds")).map(|speed| speed / 1e3);
+    let megabytes = figure("text_bytes").unwrap_or(f64::NAN) / 1e6;
+    let memory = share(figure("peak_bytes"), figure("file_bytes"));
+    let (what, unit) = (format!("{name}: {megabytes:.1} MB of code"), "MB a second of processor time");
     Ok(vec![
-        row(
-            &format!("{name}: {megabytes:.1} MB of code"),
-            Some(throughput),
-            None,
-            "MB a second of processor time",
-            THROUGHPUT_BUDGET,
-            Side::AtLeast,
-        ),
-        row(
-            &format!("{name}: peak memory"),
-            Some(memory),
-            None,
-            "times the file",
-            MEMORY_BUDGET,
-            Side::AtMost,
-        ),
+        Row::new(what, speed, unit).at_least(THROUGHPUT_BUDGET),
+        Row::new(format!("{name}: peak memory"), memory, "times the file").at_most(MEMORY_BUDGET),
     ])
 }

@@ -9,9 +9,8 @@ use anyhow::{Context as _, Result, ensure};
 use assay_binary::{Address, CodeMap, Image, UnitKind};
 use assay_delta::{DeltaProof, Executed, Prover};
 use assay_evidence::json;
-use serde_json::Value;
 
-use super::{Side, median, quantile, row};
+use super::{Row, quantile};
 use crate::corpus::releases::PROJECTS;
 use crate::deltas::Pair;
 use crate::dist;
@@ -26,7 +25,7 @@ const RELEASES: usize = 10;
 const ROUNDS: usize = 60;
 
 /// Rows for the pairs of the corpus and those that are built here.
-pub fn rows(pairs: &[Pair], skipped: &mut Vec<String>) -> Result<Vec<Value>> {
+pub fn rows(pairs: &[Pair], skipped: &mut Vec<String>) -> Result<Vec<Row>> {
     let program = dist::build()?;
     let built = built(skipped)?;
     step("proofs from two files");
@@ -45,22 +44,15 @@ pub fn rows(pairs: &[Pair], skipped: &mut Vec<String>) -> Result<Vec<Value>> {
         checked.push(took);
     }
     std::fs::remove_dir_all(&folder)?;
-    let what = |what: &str, count: usize, share: &str| format!("{what} ({count} pairs), {share}");
-    let at_most = |what: String, times: &[f64], share: f64, budget: f64| {
-        row(&what, quantile(times, share), None, "ms, whole command", budget, Side::AtMost)
+    let row = |what: &str, name: &str, times: &[f64], share: f64, budget: f64| {
+        let what = format!("{what} ({} pairs), {name}", times.len());
+        Row::new(what, quantile(times, share), "ms, whole command").at_most(budget)
     };
     Ok(vec![
-        row(
-            &what("delta prove, proof or refusal", tried.len(), "p50"),
-            median(&tried),
-            None,
-            "ms, whole command",
-            P50_BUDGET,
-            Side::AtMost,
-        ),
-        at_most(what("delta prove, proof or refusal", tried.len(), "p95"), &tried, 0.95, P95_BUDGET),
-        at_most(what("delta check of a proof", checked.len(), "p50"), &checked, 0.5, P50_BUDGET),
-        at_most(what("delta check of a proof", checked.len(), "p95"), &checked, 0.95, P95_BUDGET),
+        row("delta prove, proof or refusal", "p50", &tried, 0.5, P50_BUDGET),
+        row("delta prove, proof or refusal", "p95", &tried, 0.95, P95_BUDGET),
+        row("delta check of a proof", "p50", &checked, 0.5, P50_BUDGET),
+        row("delta check of a proof", "p95", &checked, 0.95, P95_BUDGET),
     ])
 }
 
@@ -85,11 +77,13 @@ fn built(skipped: &mut Vec<String>) -> Result<Vec<(PathBuf, PathBuf)>> {
     Ok(pairs)
 }
 
-/// Milliseconds, and whether the program said yes.
+/// Milliseconds, and whether the program said yes; an error where it neither said yes nor no.
 fn timed(command: &mut Command) -> Result<(f64, bool)> {
     let started = Instant::now();
     let status = command.arg("--quiet").stdout(Stdio::null()).stderr(Stdio::null()).status()?;
-    Ok((started.elapsed().as_secs_f64() * 1e3, status.success()))
+    let took = started.elapsed().as_secs_f64() * 1e3;
+    ensure!(matches!(status.code(), Some(0 | 1)), "{command:?} failed ({status})");
+    Ok((took, status.success()))
 }
 
 /// The proof over all functions but those that do not correspond: the largest there is, and so the one

@@ -1,16 +1,20 @@
 //! What each tool says of builds whose difference is known, because their sources are.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
-use serde_json::{Value, json};
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
 
+use super::Row;
 use crate::bench::carryover::programs::ALL;
 use crate::bench::carryover::recipe::{Recipe, Workshop};
 use crate::shell::{self, list, step};
 
+/// Where the files stand in a tool's arguments.
+const A: &str = "{a}";
+const B: &str = "{b}";
 /// The program of our own that is rebuilt.
 const PROGRAM: &str = "json";
 /// How often a tool's memory is looked at.
@@ -32,25 +36,33 @@ struct Said {
 }
 
 /// A row for every tool and pair; what is not installed is skipped by name.
-pub fn rows(assay: &Path, skipped: &mut Vec<String>) -> Result<Vec<Value>> {
+pub fn rows(assay: &Path, skipped: &mut Vec<String>) -> Result<Vec<Row>> {
     step("what each tool says of builds whose difference is known");
     let home = shell::target().join("bench-delta-truth");
     std::fs::create_dir_all(&home)?;
     let truths = truths(&home)?;
     let mut rows = Vec::new();
     for truth in &truths {
-        let ours =
-            run(Command::new(assay).args(["delta", "diff", "--json"]).arg(&truth.a).arg(&truth.b), &home)?;
+        let ours = run(
+            "assay",
+            Command::new(assay).args(["delta", "diff", "--json"]).arg(&truth.a).arg(&truth.b),
+            &home,
+        )?;
         let names = changed(&serde_json::from_str(&ours.output).context("assay gave no JSON")?);
         let right = names == truth.changed;
         rows.push(row("assay", truth, &ours, &format!("changed: {}", shown(&names)), right));
         for (tool, args) in [
-            ("diffoscope", &["--text", "-"][..]),
-            ("abidiff", &["--no-show-locs"][..]),
-            ("radiff2", &["-A", "-C"][..]),
-            ("objdiff-cli", &["diff", "-o", "-"][..]),
+            ("diffoscope", &["--text", "-", A, B][..]),
+            ("abidiff", &["--no-show-locs", A, B][..]),
+            ("radiff2", &["-A", "-C", A, B][..]),
+            ("objdiff-cli", &["diff", "-1", A, "-2", B, "-o", "-"][..]),
         ] {
-            let said = run(Command::new(tool).args(args).arg(&truth.a).arg(&truth.b), &home);
+            let args = args.iter().map(|word| match *word {
+                A => truth.a.as_os_str(),
+                B => truth.b.as_os_str(),
+                other => other.as_ref(),
+            });
+            let said = run(tool, Command::new(tool).args(args), &home);
             match said {
                 Ok(said) => {
                     let (word, right) = judged(&said, truth);
@@ -96,22 +108,36 @@ fn truths(home: &Path) -> Result<Vec<Truth>> {
     ])
 }
 
+/// Whether a tool's exit is an answer: 0 and 1 are the same and different. abidiff sets bits, the lowest
+/// two of which are errors (its manual, "Return values").
+pub fn has_answered(tool: &str, status: ExitStatus) -> bool {
+    match (tool, status.code()) {
+        (_, None) => false,
+        ("abidiff", Some(code)) => code & 3 == 0,
+        (_, Some(code)) => code <= 1,
+    }
+}
+
 /// Runs a tool to its end; its standard output goes to a file, so that no pipe fills.
-fn run(command: &mut Command, home: &Path) -> Result<Said> {
+fn run(tool: &str, command: &mut Command, home: &Path) -> Result<Said> {
     let out = home.join("said");
     let file = std::fs::File::create(&out)?;
     let started = Instant::now();
     let mut child = command.stdin(Stdio::null()).stdout(file).stderr(Stdio::null()).spawn()?;
     let status = PathBuf::from(format!("/proc/{}/status", child.id()));
     let mut peak = 0;
-    while child.try_wait()?.is_none() {
+    let ended_with = loop {
+        if let Some(ended) = child.try_wait()? {
+            break ended;
+        }
         let text = std::fs::read_to_string(&status).unwrap_or_default();
         let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
         peak = peak.max(kilobytes.unwrap_or_default() * 1024);
         std::thread::sleep(LOOK_EVERY);
-    }
+    };
     let seconds = started.elapsed().as_secs_f64();
+    ensure!(has_answered(tool, ended_with), "it failed ({ended_with})");
     let output = String::from_utf8_lossy(&std::fs::read(&out)?).into_owned();
     Ok(Said { seconds, peak_bytes: peak, output })
 }
@@ -139,10 +165,8 @@ fn shown(names: &[String]) -> String {
     if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
 }
 
-fn row(tool: &str, truth: &Truth, said: &Said, word: &str, right: bool) -> Value {
-    json!({
-        "what": format!("{tool}: {}", truth.what), "ours": said.seconds * 1e3, "peer": null, "ratio": null,
-        "budget": null, "within": right, "peak_bytes": said.peak_bytes,
-        "unit": format!("ms, {:.0} MB; says {word}; within: right", said.peak_bytes as f64 / 1e6),
-    })
+fn row(tool: &str, truth: &Truth, said: &Said, word: &str, right: bool) -> Row {
+    let unit = format!("ms, {:.0} MB; says {word}; within: right", said.peak_bytes as f64 / 1e6);
+    let row = Row::new(format!("{tool}: {}", truth.what), said.seconds * 1e3, unit);
+    row.judged(None, Some(right)).with("peak_bytes", said.peak_bytes)
 }

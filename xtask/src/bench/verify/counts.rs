@@ -57,6 +57,11 @@ impl Tally {
         self.0.values().map(|counts| counts.carried + counts.cached + counts.replayed).sum()
     }
 
+    /// How many of them say nothing.
+    pub fn inconclusive(&self) -> u64 {
+        self.0.values().map(|counts| counts.inconclusive).sum()
+    }
+
     /// Adds another tally's counts.
     pub fn merge(&mut self, other: &Self) {
         for (class, counts) in &other.0 {

@@ -11,7 +11,7 @@ use super::inputs::{self, Class, Input};
 use super::session::{self, Recording};
 use crate::bench::carryover::programs::{ALL, Program};
 use crate::bench::carryover::recipe::{Recipe, Workshop};
-use crate::bench::median;
+use crate::bench::{Row, median};
 use crate::shell::{self, Assay, step};
 
 /// Incidents of each artifact.
@@ -69,7 +69,7 @@ const CHANGED: usize = 99;
 
 /// What was measured: rows of the table, and the document's own part.
 pub struct Measured {
-    pub rows: Vec<Value>,
+    pub rows: Vec<Row>,
     pub document: Value,
     pub tallies: Vec<(String, Tally)>,
 }
@@ -135,21 +135,14 @@ fn measure(
     let (replayed, all) = session::replay_everything(assay)?;
     // The release before had one more artifact, whose verdicts are replayed too.
     let verdicts = tally.count() as f64;
+    ensure!(replayed > 0, "nothing was replayed, so nothing is shown");
+    ensure!(
+        verdicts > 0.0 && tally.inconclusive() == 0,
+        "{} of {verdicts} verdicts are inconclusive",
+        tally.inconclusive()
+    );
     let peer = all * verdicts / replayed as f64;
     eprintln!("{replayed} verdicts replayed in {all:.1} s, all of them as they were");
-    let row = |what: &str,
-               ours: f64,
-               peer: Option<f64>,
-               unit: &str,
-               budget: Option<f64>,
-               within: Option<bool>| {
-        json!({ "what": what, "ours": ours, "peer": peer, "unit": unit, "ratio": peer.map(|peer| ours / peer), "budget": budget, "within": within })
-    };
-    let budget = peer / TIMES_LESS;
-    let at_most = |value: Option<f64>, budget: f64| {
-        (value.unwrap_or(f64::NAN), Some(budget), value.map(|value| value <= budget))
-    };
-    let (cached, cached_budget, cached_within) = at_most(median(&cached), CACHED_BUDGET);
     let replays: Vec<f64> = first_tally
         .0
         .iter()
@@ -158,35 +151,14 @@ fn measure(
         .flatten()
         .copied()
         .collect();
-    let (replay, replay_budget, replay_within) = at_most(median(&replays), REPLAY_BUDGET);
+    let whole = |what: &str, ours: Option<f64>| Row::new(what, ours, "s, whole command").peer(peer);
     let rows = vec![
-        row(
-            "one function changed in one of 20 artifacts",
-            ours,
-            Some(peer),
-            "s, whole command",
-            Some(budget),
-            Some(ours <= budget),
-        ),
-        row(
-            "  times less than replaying everything",
-            peer / ours,
-            None,
-            "times",
-            Some(TIMES_LESS),
-            Some(peer / ours >= TIMES_LESS),
-        ),
-        row(
-            "the same again, everything known",
-            median(&again).unwrap_or(f64::NAN),
-            Some(peer),
-            "s, whole command",
-            None,
-            None,
-        ),
-        row("the first time, nothing known", first, Some(peer), "s, whole command", None, None),
-        row("cached verdict, median", cached, None, "ms", cached_budget, cached_within),
-        row("native replay with its verdict, median", replay, None, "ms", replay_budget, replay_within),
+        whole("one function changed in one of 20 artifacts", Some(ours)).at_most(peer / TIMES_LESS),
+        Row::new("  times less than replaying everything", peer / ours, "times").at_least(TIMES_LESS),
+        whole("the same again, everything known", median(&again)),
+        whole("the first time, nothing known", Some(first)),
+        Row::new("cached verdict, median", median(&cached), "ms").at_most(CACHED_BUDGET),
+        Row::new("native replay with its verdict, median", median(&replays), "ms").at_most(REPLAY_BUDGET),
     ];
     let document = json!({
         "artifacts": artifacts.len(), "incidents_each": incidents, "verdicts": verdicts,

@@ -8,12 +8,13 @@ mod session;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
 use crate::dist;
 use crate::incidents;
 use crate::shell::{self, Assay, text};
+use crate::words::Words;
 
 /// What was asked for.
 #[derive(Clone, Debug, Default)]
@@ -33,18 +34,15 @@ impl Options {
     /// `[--json] [--fast] [--fleet | --releases] [--assay FILE]`
     pub fn parse(words: &[&str]) -> Result<Self> {
         let mut options = Self::default();
-        let mut words = words.iter();
-        while let Some(word) = words.next() {
-            match *word {
+        let mut words = Words::new(words);
+        while let Some(option) = words.option() {
+            match option {
                 "--json" => options.json = true,
                 "--fast" => options.fast = true,
                 "--fleet" => options.fleet = true,
                 "--releases" => options.releases = true,
-                "--assay" => {
-                    let file = words.next().context("--assay needs a file")?;
-                    options.assay = Some(std::path::absolute(file)?);
-                }
-                other => bail!("`{other}` is not known"),
+                "--assay" => options.assay = Some(words.path()?),
+                _ => return words.unknown(),
             }
         }
         Ok(options)
@@ -58,6 +56,7 @@ pub fn run(options: &Options) -> Result<()> {
         Some(program) => program.clone(),
         None => dist::build()?,
     };
+    ensure!(!(options.fleet && options.releases), "--fleet and --releases leave each other out");
     let (mut rows, mut tallies) = (Vec::new(), Vec::new());
     let mut document = json!({ "bench": "verify" });
     if !options.releases {

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::counts::Tally;
 use super::inputs::{Class, Input};
 use super::session::{self, Recording};
+use crate::bench::Row;
 use crate::corpus::entry::{Entry, Kind};
 use crate::corpus::obtain::{self, Obtained};
 use crate::corpus::releases::{PROJECTS, Project};
@@ -24,7 +25,7 @@ const REPLAYS: &str = "4";
 const NAMES: [&str; 5] = ["lodash", "Jinja2", "lua-src", "serde_yaml", "time"];
 
 pub struct Measured {
-    pub rows: Vec<Value>,
+    pub rows: Vec<Row>,
     pub document: Value,
     pub tallies: Vec<(String, Tally)>,
     pub skipped: Vec<String>,
@@ -42,17 +43,15 @@ pub fn run(program: &Path, home: &Path, fast: bool) -> Result<Measured> {
             Ok(done) => {
                 all.merge(&done.tally);
                 let (ours, peer) = (done.reused, done.replayed);
-                measured.rows.push(json!({
-                    "what": format!("{}: {} releases after the first", project.name, done.releases),
-                    "ours": ours, "peer": peer, "unit": "s, whole commands; peer: all replayed",
-                    "ratio": ours / peer, "budget": null, "within": null,
-                }));
+                let what = format!("{}: {} releases after the first", project.name, done.releases);
+                measured.rows.push(Row::new(what, ours, "s, whole commands; peer: all replayed").peer(peer));
                 measured.document[project.name] = done.tally.document();
                 measured.tallies.push((format!("{}, {} releases", project.name, done.releases), done.tally));
             }
             Err(error) => measured.skipped.push(format!("{}: {error:#}", project.name)),
         }
     }
+    ensure!(!measured.rows.is_empty(), "no project could be measured: {}", measured.skipped.join("; "));
     measured.document["all"] = all.document();
     measured.tallies.push(("all projects".to_owned(), all));
     Ok(measured)
