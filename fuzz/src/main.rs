@@ -10,12 +10,14 @@ use libfuzzer_sys::fuzz_target;
 
 static TARGET: OnceLock<targets::Target> = OnceLock::new();
 
-fuzz_target!(|data: &[u8]| {
-    TARGET.get_or_init(|| {
+fuzz_target!(
+    init: {
         if let Some(folders) = derived::wanted() {
             derived::write(&folders).expect("the seeds can be written");
             std::process::exit(0);
         }
-        targets::chosen()
-    })(data);
-});
+    },
+    |data: &[u8]| {
+        TARGET.get_or_init(targets::chosen)(data);
+    }
+);

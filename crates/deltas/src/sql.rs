@@ -77,11 +77,13 @@ pub(crate) async fn answer(
     Ok(tx.execute(bound.bind(tenant).bind(artifact).bind(NORMALISER_VERSION)).await? == 1)
 }
 
-/// Forgets that an artifact waits: it can never be indexed.
+/// Forgets that an artifact waits: it can never be indexed. What an older normaliser knew of it is
+/// forgotten too, or else it would be asked for again.
 pub(crate) async fn forget(tx: &Tx, tenant: &TenantId, artifact: &Sha256) -> StoreResult<()> {
     let sql = "DELETE FROM delta_artifacts \
-               WHERE tenant = $1 AND artifact = $2 AND normaliser = $3 AND indexed_at = 0";
-    tx.execute(query(sql).bind(tenant).bind(artifact).bind(NORMALISER_VERSION)).await.map(drop)
+               WHERE tenant = $1 AND artifact = $2 AND (normaliser < $3 OR (normaliser = $4 AND indexed_at = 0))";
+    let bound = query(sql).bind(tenant).bind(artifact).bind(NORMALISER_VERSION);
+    tx.execute(bound.bind(NORMALISER_VERSION)).await.map(drop)
 }
 
 /// Since when the oldest artifact waits that is not in the catalogue yet.

@@ -125,6 +125,7 @@ pub async fn finish(tx: &Tx, job: &Job, owner: &str, ended: Ended<'_>, now: Time
         Ended::Done(outcome) => ("done", outcome),
         Ended::Failed(error) if job.attempt >= i64::from(MAX_ATTEMPTS) => ("failed", error),
         Ended::Failed(error) => ("queued", error),
+        Ended::Refused(error) => ("failed", error),
     };
     let sql = "UPDATE jobs SET state = $1, outcome = $2, finished_at = $3 \
                WHERE tenant = $4 AND id = $5 AND state = 'leased' AND owner = $6 AND attempts = $7";
@@ -140,6 +141,8 @@ pub enum Ended<'a> {
     Done(&'a str),
     /// With this error; it is tried again until [`MAX_ATTEMPTS`].
     Failed(&'a str),
+    /// With an error that trying again does not mend.
+    Refused(&'a str),
 }
 
 /// How a job stands, if it is known.

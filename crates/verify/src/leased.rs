@@ -69,14 +69,16 @@ impl Verifier {
             Ok(row) => row.statement.to_string(),
             Err(error) => error.to_string(),
         };
-        let (text, job, failed) = (&text, &job, outcome.is_err());
+        let (text, job) = (&text, &job);
+        let ended = match &outcome {
+            Ok(_) => jobs::Ended::Done(text),
+            Err(error) if error.is_passing() => jobs::Ended::Failed(text),
+            Err(_) => jobs::Ended::Refused(text),
+        };
         let finished: Result<bool, StoreError> = self
             .store()
             .database()
-            .write(|tx| async move {
-                let ended = if failed { jobs::Ended::Failed(text) } else { jobs::Ended::Done(text) };
-                jobs::finish(&tx, job, owner, ended, Timestamp::now()).await
-            })
+            .write(|tx| async move { jobs::finish(&tx, job, owner, ended, Timestamp::now()).await })
             .await;
         finished?;
         Ok((outcome, job.attempt))

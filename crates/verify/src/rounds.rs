@@ -20,6 +20,8 @@ use crate::{Verifier, VerifyError, VerifyResult};
 
 /// Why nothing could be carried where there is nothing to carry from.
 const NO_EARLIER_RUN: &str = "no_earlier_run";
+/// Why a run does not carry whose verdict was asked again, and changed, while this verification ran.
+const SOURCE_WITHDRAWN: &str = "source_withdrawn";
 
 /// One verification under way.
 pub(crate) struct Rounds<'v> {
@@ -33,13 +35,13 @@ pub(crate) struct Rounds<'v> {
 /// What became of a question so far.
 struct State {
     key: Sha256,
-    /// The artifacts whose runs were tried.
+    /// The runs that were tried, by their verdicts' keys: one build may have run in several environments.
     tried: BTreeSet<Sha256>,
     not_carried: BTreeSet<String>,
     answer: Option<IncidentVerdict>,
 }
 
-/// The replayed verdicts of each witness, newest first.
+/// The replayed verdicts of each witness, newest first; what the verification replays itself comes first.
 type Sources = HashMap<Sha256, Vec<VerdictRow>>;
 
 impl Rounds<'_> {
@@ -108,7 +110,7 @@ impl Rounds<'_> {
         let mut pairs: BTreeMap<(Sha256, Sha256), Vec<Attempt>> = BTreeMap::new();
         for (number, (asked, state)) in asked.iter().zip(&mut *states).enumerate() {
             if let Some(source) = next_source(asked, state, sources) {
-                state.tried.insert(source.artifact);
+                state.tried.insert(source.cache_key);
                 let pair = (source.artifact, asked.target.digest);
                 pairs.entry(pair).or_default().push(Attempt { number, source: source.clone() });
             }
@@ -157,7 +159,12 @@ impl Rounds<'_> {
         let rows = self.verifier.state_carried(self.tenant, &to_state, self.now).await?;
         let stating = milliseconds(started) / rows.len().max(1) as f64;
         for (number, row) in numbers.into_iter().zip(&rows) {
-            self.give(&asked[number], &mut states[number], row, Mode::CarriedOver, share + stating);
+            match row {
+                Some(row) => {
+                    self.give(&asked[number], &mut states[number], row, Mode::CarriedOver, share + stating);
+                }
+                None => drop(states[number].not_carried.insert(SOURCE_WITHDRAWN.to_owned())),
+            }
         }
         Ok(())
     }
@@ -204,19 +211,19 @@ impl State {
 
 /// The best earlier run that was not tried yet: the baseline's before others, of these the newest.
 fn next_source<'s>(asked: &Asked<'_>, state: &State, sources: &'s Sources) -> Option<&'s VerdictRow> {
-    if state.answer.is_some() || never_carried(asked).is_some() {
+    if state.answer.is_some() || state.tried.len() >= MAX_SOURCES || never_carried(asked).is_some() {
         return None;
     }
     let usable = |source: &&VerdictRow| {
-        source.artifact != asked.target.digest && source.verdict != Verdict::Inconclusive
+        source.artifact != asked.target.digest
+            && source.verdict != Verdict::Inconclusive
+            && !state.tried.contains(&source.cache_key)
     };
     let of_baseline =
-        |source: &VerdictRow| asked.baseline.iter().any(|target| target.digest == source.artifact);
-    let mut all: Vec<&VerdictRow> = sources.get(&asked.witness.id)?.iter().filter(usable).collect();
-    all.sort_by_key(|source| !of_baseline(source));
-    let mut seen = BTreeSet::new();
-    all.retain(|source| seen.insert(source.artifact));
-    all.into_iter().take(MAX_SOURCES).find(|source| !state.tried.contains(&source.artifact))
+        |source: &&VerdictRow| asked.baseline.iter().any(|target| target.digest == source.artifact);
+    let sources = sources.get(&asked.witness.id)?;
+    let mut all = sources.iter().filter(usable);
+    sources.iter().filter(usable).find(of_baseline).or_else(|| all.next())
 }
 
 fn milliseconds(since: Instant) -> f64 {

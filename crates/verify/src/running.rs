@@ -82,7 +82,7 @@ impl Verifier {
     /// Runs the capsule once on a thread of its own, with every function of the subject watched.
     pub(crate) async fn run(&self, ready: &Ready, artifact: Option<Sha256>, how: How) -> VerifyResult<Timed> {
         let host = self.host()?.clone();
-        let _slot = self.admit_replay(&ready.tenant).await?;
+        let slot = self.admit_replay(&ready.tenant).await?;
         let tenant_file = match artifact {
             Some(digest) => Some(self.subject_file(ready, &digest).await?),
             None => None,
@@ -96,6 +96,8 @@ impl Verifier {
         let (role, path, files) =
             (ready.row.role.clone(), ready.row.subject_path.clone(), ready.files.clone());
         let work = move || -> VerifyResult<Timed> {
+            // Until the run has ended, even where nobody waits for it any more.
+            let _slot = slot;
             let started = Instant::now();
             let bytes = subject.as_ref().and_then(|path| std::fs::read(path).ok()).unwrap_or_default();
             let image = Image::parse(&bytes).ok();

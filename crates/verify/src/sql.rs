@@ -207,6 +207,12 @@ pub(crate) async fn verdicts(
     db.all(VERDICTS.query(vec![tenant.into()], keys)).await?.iter().map(read_verdict).collect()
 }
 
+/// Whether a verdict is still the answer to its question: asking again may have changed it.
+pub(crate) async fn stands(tx: &Tx, tenant: &TenantId, row: &VerdictRow) -> StoreResult<bool> {
+    let sql = "SELECT 1 AS one FROM verdicts WHERE tenant = $1 AND cache_key = $2 AND statement = $3";
+    Ok(tx.first(query(sql).bind(tenant).bind(row.cache_key).bind(row.statement)).await?.is_some())
+}
+
 /// The replayed verdicts of a witness, newest first: what may be carried over.
 pub(crate) async fn replayed(db: &Database, tenant: &TenantId, id: &Sha256) -> StoreResult<Vec<VerdictRow>> {
     db.all(query(VERDICTS_OF_WITNESS).bind(tenant).bind(id)).await?.iter().map(read_verdict).collect()

@@ -62,13 +62,13 @@ impl VerdictRow {
 
 impl Verifier {
     /// States carried verdicts: a proof that several rest on once, and a batch in one commit. The rows are
-    /// in the order of `all`.
+    /// in the order of `all`; there is none where the verdict that a run was carried from no longer stands.
     pub(crate) async fn state_carried(
         &self,
         tenant: &TenantId,
         all: &[ToState<'_>],
         now: Timestamp,
-    ) -> VerifyResult<Vec<VerdictRow>> {
+    ) -> VerifyResult<Vec<Option<VerdictRow>>> {
         let mut rows = Vec::with_capacity(all.len());
         let mut proofs = HashMap::new();
         for batch in all.chunks(BATCH) {
@@ -83,9 +83,9 @@ impl Verifier {
         batch: &[ToState<'_>],
         proofs: &mut HashMap<ProofKey, Sha256>,
         now: Timestamp,
-    ) -> VerifyResult<Vec<VerdictRow>> {
+    ) -> VerifyResult<Vec<Option<VerdictRow>>> {
         let started = Instant::now();
-        let mut prepared = self.prepare_proofs(tenant, batch, proofs, now).await?;
+        let proofs_of_batch = self.prepare_proofs(tenant, batch, proofs, now).await?;
         let bodies: Vec<ReplayVerdict> = batch.iter().map(|one| body(one, proofs[&proof_key(one)])).collect();
         let statement = |(one, body): (&ToState<'_>, &ReplayVerdict)| {
             Statement::new(predicate::REPLAY_VERDICT, subject(one.asked), body)
@@ -103,23 +103,27 @@ impl Verifier {
             row
         };
         let rows: Vec<VerdictRow> = batch.iter().zip(&bodies).zip(&verdicts).map(row).collect();
-        prepared.extend(verdicts);
-        let (rows_ref, statements) = (&rows, &prepared);
-        let written: Result<(), StoreError> = self
+        let (rows_ref, proofs_ref, verdicts_ref) = (&rows, &proofs_of_batch, &verdicts);
+        let written: Result<Vec<bool>, StoreError> = self
             .store()
             .database()
             .write(|tx| async move {
-                for prepared in statements {
+                for prepared in proofs_ref {
                     Notary::accept(&tx, tenant, prepared).await?;
                 }
-                for row in rows_ref {
-                    sql::insert_verdict(&tx, tenant, row).await?;
+                let mut stated = Vec::with_capacity(batch.len());
+                for ((one, row), verdict) in batch.iter().zip(rows_ref).zip(verdicts_ref) {
+                    let stands = sql::stands(&tx, tenant, &one.carried.source).await?;
+                    if stands {
+                        Notary::accept(&tx, tenant, verdict).await?;
+                        sql::insert_verdict(&tx, tenant, row).await?;
+                    }
+                    stated.push(stands);
                 }
-                Ok(())
+                Ok(stated)
             })
             .await;
-        written?;
-        Ok(rows)
+        Ok(rows.into_iter().zip(written?).map(|(row, stated)| stated.then_some(row)).collect())
     }
 
     /// Signs the proofs that were not signed before, and notes what they are called.

@@ -194,12 +194,17 @@ impl Search<'_> {
             let mut same = self.index.functions().filter(|f| f.meaning() == side.meaning && named(f));
             same.next()
         };
+        let both = wanted.fixed.is_some() && wanted.vulnerable.is_some();
         let fixed = of(&wanted.fixed).map(|function| (function, PatchStatus::Patched));
         let vulnerable = of(&wanted.vulnerable).map(|function| (function, PatchStatus::Vulnerable));
         // The same body on both sides: only what it refers to differs, which a hash of its own cannot see.
         match (fixed, vulnerable) {
             (Some(fixed), Some(_)) => Some((fixed.0, PatchStatus::Inconclusive)),
-            (one, other) => one.or(other),
+            (one, other) => one.or(other).map(|(function, status)| match both {
+                true => (function, status),
+                // The other side may have inlined it, or may be the one that does not.
+                false => (function, PatchStatus::Inconclusive),
+            }),
         }
     }
 

@@ -171,6 +171,22 @@ async fn what_vanished_is_forgotten(locations: &Locations) {
     let found = deltas.find(&owner, &meaning(600), None, 10, later).await.unwrap();
     assert_eq!((found.artifacts[0].artifact, found.index_age_seconds), (there, 0.0));
     assert_eq!(deltas.oldest_waiting(later), 0.0);
+    // An older version knew it: it is asked for once, and not again by every maintenance.
+    let known: Result<(), StoreError> = store
+        .database()
+        .write(|tx| async move {
+            let sql = "INSERT INTO delta_artifacts (tenant, artifact, normaliser, index_blob, summary, asked_at, \
+                       indexed_at) SELECT tenant, $1, normaliser - 1, '', '', asked_at, 1 FROM delta_artifacts";
+            tx.execute(query(sql).bind(gone)).await.map(drop)
+        })
+        .await;
+    known.unwrap();
+    for _ in 0..2 {
+        deltas.maintain(owner.tenant(), later).await.unwrap();
+    }
+    let sql = "SELECT COUNT(*) AS count FROM delta_artifacts WHERE artifact = $1";
+    let rows = store.database().first(query(sql).bind(gone)).await.unwrap().unwrap();
+    assert_eq!(rows.int("count").unwrap(), 0);
 }
 
 async fn what_cannot_be_indexed_is_refused(locations: &Locations) {
