@@ -63,9 +63,4 @@ impl WitnessError {
     pub(crate) fn sandbox(step: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Sandbox { step, source }
     }
-
-    /// Whether a thread was no longer there to be driven.
-    pub(crate) fn is_of_a_thread_gone(&self) -> bool {
-        matches!(self, Self::Sandbox { source, .. } if source.raw_os_error() == Some(libc::ESRCH))
-    }
 }

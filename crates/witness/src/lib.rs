@@ -61,4 +61,4 @@ pub use schedule::{MAX_SWITCHES, Place, Switch};
 pub use source::{FileSource, Located, MapSource};
 
 /// The version of everything that decides what a replay shows; part of every verdict's cache key.
-pub const RUNNER_VERSION: &str = "3";
+pub const RUNNER_VERSION: &str = "4";

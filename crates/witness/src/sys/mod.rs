@@ -2,6 +2,7 @@
 
 pub(crate) mod child;
 pub(crate) mod clock;
+pub(crate) mod copies;
 pub(crate) mod cpu;
 pub(crate) mod filter;
 pub(crate) mod landlock;

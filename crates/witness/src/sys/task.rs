@@ -12,6 +12,12 @@ use super::check;
 #[derive(Debug)]
 pub(crate) struct PidFd(OwnedFd);
 
+impl From<OwnedFd> for PidFd {
+    fn from(fd: OwnedFd) -> Self {
+        Self(fd)
+    }
+}
+
 impl PidFd {
     /// Opens the process with this id.
     pub(crate) fn open(pid: i32) -> io::Result<Self> {
@@ -21,7 +27,7 @@ impl PidFd {
         Ok(Self(unsafe { OwnedFd::from_raw_fd(fd as i32) }))
     }
 
-    /// A duplicate of one of its descriptors.
+    /// A duplicate of one of its descriptors, to be kept; what is only looked at is a [`super::copies::Copy`].
     pub(crate) fn descriptor(&self, fd: i32) -> io::Result<OwnedFd> {
         // SAFETY: no pointers.
         let got = check(unsafe { libc::syscall(libc::SYS_pidfd_getfd, self.0.as_raw_fd(), fd, 0) })?;

@@ -7,13 +7,17 @@ use super::task::State;
 use super::time::{self, EVENT_NANOS};
 use super::{Machine, schedule};
 use crate::error::WitnessError;
-use crate::sys::clock::{self, CLOCKS, ClockPage, MAX_READS, PAGE_BYTES, SET_UP};
+use crate::sys::clock::{self, CLOCKS, ClockPage, MAX_READS, SET_UP};
 use crate::sys::ptrace::{self, Registers};
+use crate::sys::task;
 
 /// How far above everything that is mapped from the top down the shared page lies, and how much of the gap
 /// below the stack must be left beyond it.
 const ABOVE: u64 = 1 << 20;
 const MARGIN: u64 = 32 << 20;
+
+/// How a thread stops that makes a call which the filter traces.
+const AT_A_CALL: i32 = libc::SIGTRAP | libc::PTRACE_EVENT_SECCOMP << 8;
 
 /// Where an image's clock lies.
 #[derive(Clone, Debug)]
@@ -30,6 +34,15 @@ fn place_for_page(mappings: &[Mapping]) -> Option<u64> {
     (place + MARGIN <= stack.start).then_some(place)
 }
 
+/// The pages in which the kernel shows real time, one after the other; empty where there are none.
+fn real_time(mappings: &[Mapping]) -> std::ops::Range<u64> {
+    let pages = || mappings.iter().filter(|mapping| mapping.path.starts_with("[vvar"));
+    let (start, end) = (pages().map(|m| m.start).min(), pages().map(|m| m.end).max());
+    let (Some(start), Some(end)) = (start, end) else { return 0..0 };
+    let only_they = mappings.iter().all(|m| m.end <= start || end <= m.start || m.path.starts_with("[vvar"));
+    if only_they { start..end } else { 0..0 }
+}
+
 impl Machine<'_> {
     /// Puts a clock into a fresh image, at its first instruction; false where it has no room for one.
     pub(super) fn give_clock(&mut self, at: usize, mappings: &[Mapping]) -> Result<bool, WitnessError> {
@@ -37,43 +50,53 @@ impl Machine<'_> {
         self.process(tgid).clock = None;
         let code = mappings.iter().find(|mapping| mapping.path == "[vdso]").map(|m| m.start..m.end);
         let (Some(code), Some(place)) = (code, place_for_page(mappings)) else { return Ok(false) };
-        let (image, set_up) = clock::image(place);
+        let (mut image, set_up) = clock::image(place);
+        // Nothing of the kernel's own code stays behind it.
+        image.resize(image.len().max((code.end - code.start) as usize), 0);
         if self.program_text(tid, tgid)?.write(code.start, &image).is_err() {
             return Ok(false);
         }
-        let page = self.map_page(tid, tgid, code.start + set_up, place)?;
+        let page = self.map_page((tid, tgid), code.start + set_up, place, real_time(mappings))?;
         let has_page = page.is_some();
         self.process(tgid).clock = page.map(|page| Clock { page: Arc::new(page), code });
         Ok(has_page)
     }
 
-    /// Lets the thread make the calls that map the page, and puts its registers back.
+    /// Lets the thread make the calls that hide the kernel's time and map the page, and puts its registers
+    /// back.
     fn map_page(
         &mut self,
-        tid: i32,
-        tgid: i32,
+        (tid, tgid): (i32, i32),
         start: u64,
         place: u64,
+        real_time: std::ops::Range<u64>,
     ) -> Result<Option<ClockPage>, WitnessError> {
         let failed = || WitnessError::sandbox("giving the program its clock");
         let before = ptrace::registers(tid).map_err(failed())?;
         let mask = ptrace::signal_mask(tid).map_err(failed())?;
         ptrace::set_signal_mask(tid, u64::MAX).map_err(failed())?;
-        let mut own = Registers { rip: start, orig_rax: u64::MAX, ..before };
+        let (r12, r13) = (real_time.start, real_time.end - real_time.start);
+        let mut own = Registers { rip: start, r12, r13, orig_rax: u64::MAX, ..before };
         ptrace::set_registers(tid, &own).map_err(failed())?;
-        let mut page = None;
+        let (mut page, mut told_to_stop) = (None, false);
         loop {
             ptrace::resume(tid, 0).map_err(failed())?;
             let report = ptrace::wait(tid, 0).map_err(failed())?;
-            if report.is_none_or(|r| r.status >> 8 != libc::SIGTRAP | libc::PTRACE_EVENT_SECCOMP << 8) {
+            match report.map(|report| report.status >> 8) {
+                Some(AT_A_CALL) => {}
+                // The one signal that cannot be masked waits until the clock is there.
+                Some(libc::SIGSTOP) => {
+                    told_to_stop = true;
+                    continue;
+                }
                 // Killed from outside: nothing of it can be looked at any more.
-                return Err(failed()(std::io::ErrorKind::BrokenPipe.into()));
+                _ => return Err(failed()(std::io::ErrorKind::BrokenPipe.into())),
             }
             own = ptrace::registers(tid).map_err(failed())?;
             match own.orig_rax {
                 SET_UP => break,
-                nr if nr as i64 == libc::SYS_mmap => {
-                    let file = self.process(tgid).handle.descriptor(own.r8 as i32);
+                nr if nr as i64 == libc::SYS_mmap && own.r8 as i32 >= 0 => {
+                    let file = self.copy(tgid, own.r8 as i32);
                     page = file.and_then(|file| ClockPage::map(&file)).ok();
                 }
                 _ => {}
@@ -81,6 +104,9 @@ impl Machine<'_> {
         }
         ptrace::set_registers(tid, &Registers { orig_rax: u64::MAX, ..before }).map_err(failed())?;
         ptrace::set_signal_mask(tid, mask).map_err(failed())?;
+        if told_to_stop {
+            task::signal_thread(tgid, tid, libc::SIGSTOP).map_err(failed())?;
+        }
         Ok(page.filter(|_| own.rbp == place))
     }
 
@@ -114,7 +140,8 @@ impl Machine<'_> {
         let patience = time::PATIENT_READS - 1;
         [
             MAX_READS,
-            u64::from(schedule::SHARE.saturating_sub(self.run_length)),
+            // One of the share is left for the event that the next stop is.
+            u64::from(schedule::SHARE.saturating_sub(self.run_length).saturating_sub(1)),
             u64::from(patience.saturating_sub(self.tasks[at].clock_streak)),
             self.setup.limits.events.saturating_sub(self.events),
             until_due,
@@ -161,6 +188,3 @@ impl Machine<'_> {
         clock.is_some_and(|clock| clock.code.contains(&address))
     }
 }
-
-/// The page is one page.
-const _: () = assert!(PAGE_BYTES == 4096);

@@ -15,7 +15,7 @@ const MAX_LISTING: usize = 64 << 20;
 
 pub(super) fn list(machine: &mut Machine<'_>, call: Call) -> Handled {
     let fd = call.args[0] as i32;
-    let Ok(copy) = machine.process(call.tgid).handle.descriptor(fd) else {
+    let Ok(copy) = machine.copy(call.tgid, fd) else {
         return Ok(Flow::Done(-i64::from(libc::EBADF)));
     };
     if !task::stat(&copy).is_ok_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFDIR) {

@@ -200,13 +200,13 @@ impl Machine<'_> {
         if fd < 0 {
             return Ok(());
         }
-        let copy = self.process(tgid).handle.descriptor(fd).map_err(failed())?;
+        let copy = self.copy(tgid, fd).map_err(failed())?;
         let stat = task::stat(&copy).map_err(failed())?;
         self.memory_device = Some(stat.st_dev);
         if random {
             self.random_files.insert((stat.st_dev, stat.st_ino));
         } else {
-            let mut file = std::fs::File::from(copy);
+            let mut file = std::fs::File::from(copy.try_clone().map_err(failed())?);
             file.write_all(content).map_err(failed())?;
             std::io::Seek::rewind(&mut file).map_err(failed())?;
         }

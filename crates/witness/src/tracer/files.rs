@@ -6,6 +6,7 @@ use super::special::{self, Special};
 use super::task::{Call, Exit, Flow, Kind, LongWrite, Wait};
 use super::time::give;
 use crate::error::WitnessError;
+use crate::sys::copies::Copy;
 use crate::sys::{memory, ptrace, task};
 
 type Handled = Result<Flow, WitnessError>;
@@ -154,7 +155,13 @@ fn duplicate(machine: &mut Machine<'_>, call: Call, fd: i32, flags: i32) -> Hand
 
 pub(super) fn close(machine: &mut Machine<'_>, call: Call) -> Handled {
     let fd = call.args[0] as u32;
-    if machine.process(call.tgid).handle.descriptor(fd as i32).is_ok() {
+    // In one stop, the kernel closes it only when the thread goes on: another thread could use the number
+    // before that, or wait for the end of a pipe.
+    let alone = machine.threads_of(call.tgid) == 1;
+    if alone
+        && machine.kind(call.tgid, fd as i32) != Kind::Stream
+        && machine.copy(call.tgid, fd as i32).is_ok()
+    {
         machine.forget(call.tgid, fd, fd);
         return Ok(Flow::PassAs(0));
     }
@@ -167,9 +174,8 @@ pub(super) fn seek(machine: &mut Machine<'_>, call: Call) -> Handled {
     if machine.kind(call.tgid, fd) != Kind::Plain {
         return Ok(Flow::PassThen(Exit::Note));
     }
-    let copy = machine.process(call.tgid).handle.descriptor(fd);
-    let moved = copy.and_then(|copy| task::seek(&copy, offset, whence));
-    Ok(Flow::Done(moved.unwrap_or_else(|failed| error_of(&failed))))
+    let Ok(copy) = machine.copy(call.tgid, fd) else { return Ok(Flow::PassThen(Exit::Note)) };
+    Ok(Flow::Done(task::seek(&copy, offset, whence).unwrap_or_else(|failed| error_of(&failed))))
 }
 
 pub(super) fn close_range(_: &mut Machine<'_>, call: Call) -> Handled {
@@ -295,7 +301,7 @@ pub(super) fn flock(machine: &mut Machine<'_>, call: Call) -> Handled {
     }
     // The duplicate shares the open file, so what it locks the program's own descriptor holds too; the
     // kernel then gives the program its own answer at once.
-    let copy = machine.process(call.tgid).handle.descriptor(fd);
+    let copy = machine.copy(call.tgid, fd);
     let held = copy.is_ok_and(|copy| task::flock_is_held(&copy, operation));
     Ok(if held { Flow::Block(Wait::Lock { fd, operation }) } else { Flow::PassThen(Exit::Note) })
 }
@@ -320,13 +326,16 @@ fn error_of(error: &std::io::Error) -> i64 {
 
 impl Machine<'_> {
     /// Reads a file for the program through a duplicate, which has the same offset: one stop, not two.
+    /// The kernel does what depends on the program's own buffer: its alignment where nothing is cached, and
+    /// how much of it is there.
     fn read_for(&mut self, call: Call) -> Flow {
+        let by_kernel = Flow::PassThen(Exit::Fill { address: call.args[1] });
         let offset = (call.nr == libc::SYS_pread64).then_some(call.args[3] as i64);
         let mut bytes = vec![0; call.args[2] as usize];
-        let copy = match self.process(call.tgid).handle.descriptor(call.args[0] as i32) {
-            Ok(copy) => copy,
-            Err(failed) => return Flow::Done(error_of(&failed)),
-        };
+        let Ok(copy) = self.copy(call.tgid, call.args[0] as i32) else { return by_kernel };
+        if task::status_flags(&copy).is_ok_and(|flags| flags & libc::O_DIRECT != 0) {
+            return by_kernel;
+        }
         let got = match task::read(&copy, &mut bytes, offset) {
             Ok(got) => got,
             Err(failed) => return Flow::Done(error_of(&failed)),
@@ -337,9 +346,29 @@ impl Machine<'_> {
                 // A file that cannot seek has no offset to put back.
                 let _ = task::seek(&copy, -(got as i64), libc::SEEK_CUR);
             }
-            return error(libc::EFAULT);
+            return by_kernel;
         }
         Flow::DoneSaying(got as i64, format!(" {}", super::digest_text(&bytes)))
+    }
+
+    /// A copy of a program's descriptor, through any of its threads: the first one may have ended. What
+    /// the host is short of is no answer to the program; it ends the run as a failure of the host.
+    pub(crate) fn copy(&mut self, tgid: i32, fd: i32) -> std::io::Result<Copy> {
+        let copied = Copy::of(&self.process(tgid).handle, fd).or_else(|failed| {
+            let mut others = self.tasks.iter().filter(|task| task.tgid == tgid && !task.is_gone());
+            let other = others.find(|task| task.tid != tgid);
+            other.and_then(|task| Copy::of_thread(task.tid, fd).ok()).ok_or(failed)
+        });
+        let failed = copied.as_ref().err().and_then(std::io::Error::raw_os_error);
+        if failed.is_some_and(|errno| matches!(errno, libc::EMFILE | libc::ENFILE | libc::ENOMEM)) {
+            self.shortage = failed;
+        }
+        copied
+    }
+
+    /// How many threads of a process have not ended.
+    fn threads_of(&self, tgid: i32) -> usize {
+        self.tasks.iter().filter(|task| task.tgid == tgid && !task.is_gone()).count()
     }
 
     /// What a descriptor is, asked once.
@@ -347,7 +376,7 @@ impl Machine<'_> {
         if let Some(kind) = self.process(tgid).kinds.get(&fd) {
             return *kind;
         }
-        let Ok(copy) = self.process(tgid).handle.descriptor(fd) else { return Kind::Plain };
+        let Ok(copy) = self.copy(tgid, fd) else { return Kind::Plain };
         let Ok(stat) = task::stat(&copy) else { return Kind::Plain };
         let id = (stat.st_dev, stat.st_ino);
         let kind = match stat.st_mode & libc::S_IFMT {
@@ -363,14 +392,14 @@ impl Machine<'_> {
     }
 
     pub(crate) fn is_blocking(&mut self, tgid: i32, fd: i32) -> bool {
-        let Ok(copy) = self.process(tgid).handle.descriptor(fd) else { return false };
+        let Ok(copy) = self.copy(tgid, fd) else { return false };
         task::status_flags(&copy).is_ok_and(|flags| flags & libc::O_NONBLOCK == 0)
     }
 
     /// Whether a call on the descriptor would wait in the kernel.
     pub(crate) fn would_block(&mut self, tgid: i32, fd: i32, events: i16) -> bool {
         let kind = self.kind(tgid, fd);
-        let Ok(copy) = self.process(tgid).handle.descriptor(fd) else { return false };
+        let Ok(copy) = self.copy(tgid, fd) else { return false };
         if task::status_flags(&copy).is_ok_and(|flags| flags & libc::O_NONBLOCK != 0) {
             return false;
         }
@@ -393,7 +422,7 @@ impl Machine<'_> {
         }
     }
 
-    fn terminals(&mut self, tgid: i32) -> Vec<std::os::fd::OwnedFd> {
+    fn terminals(&mut self, tgid: i32) -> Vec<Copy> {
         let entries = std::fs::read_dir(format!("/proc/{tgid}/fd")).into_iter().flatten().flatten();
         let fds = entries.filter_map(|entry| {
             let target = std::fs::read_link(entry.path()).ok()?;
@@ -402,8 +431,7 @@ impl Machine<'_> {
             is_end.then(|| entry.file_name().to_str()?.parse().ok())?
         });
         let fds: Vec<i32> = fds.collect();
-        let handle = std::sync::Arc::clone(&self.process(tgid).handle);
-        fds.into_iter().filter_map(|fd| handle.descriptor(fd).ok()).collect()
+        fds.into_iter().filter_map(|fd| self.copy(tgid, fd).ok()).collect()
     }
 
     /// Whether any signal descriptor of a process could tell something.

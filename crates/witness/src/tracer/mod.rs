@@ -135,7 +135,11 @@ pub(crate) struct Machine<'a> {
     others_wait: bool,
     following: preempt::Following,
     stuck: Option<Switch>,
+    /// Events in a row of the thread that runs. Stops that are none do not count: how many there are
+    /// depends on what is watched, and on the host.
     run_length: u32,
+    /// What the host lacked when a descriptor was to be copied.
+    shortage: Option<i32>,
     /// How many reads of the clock the running thread may have answered without a stop.
     clock_allowed: u64,
     /// Virtual nanoseconds since the start.
@@ -237,6 +241,7 @@ impl<'a> Machine<'a> {
             following: preempt::Following::default(),
             stuck: None,
             run_length: 0,
+            shortage: None,
             clock_allowed: 0,
             now: 0,
             idle: 0,
@@ -325,8 +330,12 @@ impl<'a> Machine<'a> {
                 Ok(true) => {}
                 Ok(false) => break,
                 // The watchdog kills from outside, whatever the tracer was about to do.
-                Err(error) if error.is_of_a_thread_gone() && self.watched.fired().is_some() => continue,
+                Err(_) if self.watched.fired().is_some() => continue,
                 Err(error) => return Err(error),
+            }
+            if let Some(errno) = self.shortage {
+                let source = std::io::Error::from_raw_os_error(errno);
+                return Err(WitnessError::sandbox("copying a descriptor")(source));
             }
             self.stop_where_asked();
         }
@@ -371,6 +380,7 @@ impl<'a> Machine<'a> {
         let registers = ptrace::registers(tid).map_err(WitnessError::sandbox("reading registers"))?;
         self.tasks[at].registers = registers;
         self.events += 1;
+        self.run_length += 1;
         self.now += time::EVENT_NANOS;
         self.watched.events.store(self.events, Ordering::Relaxed);
         if self.events > self.setup.limits.events {

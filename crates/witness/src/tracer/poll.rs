@@ -98,7 +98,6 @@ impl Machine<'_> {
             }
             _ => vec![(registers.rdi as i32, libc::POLLIN)],
         };
-        let handle = std::sync::Arc::clone(&self.process(tgid).handle);
         let mut held = Vec::with_capacity(wanted.len());
         let mut set = Vec::with_capacity(wanted.len());
         for (fd, events) in wanted {
@@ -112,7 +111,7 @@ impl Machine<'_> {
                 }
                 continue;
             }
-            let copy = handle.descriptor(fd).ok()?;
+            let copy = self.copy(tgid, fd).ok()?;
             set.push(libc::pollfd { fd: std::os::fd::AsRawFd::as_raw_fd(&copy), events, revents: 0 });
             held.push(copy);
         }

@@ -70,7 +70,7 @@ pub(super) fn exit(machine: &mut Machine<'_>, call: Call) -> Handled {
         machine.tasks.iter().any(|task| task.tgid == call.tgid && task.tid != call.tid && !task.is_gone());
     if is_leader && others {
         // The kernel reports a first thread's end only after all others have ended.
-        machine.tasks[call.task].state = State::EndedLeader;
+        machine.tasks[call.task].ends_before_others = true;
     }
     Ok(Flow::Pass)
 }

@@ -31,7 +31,6 @@ impl Machine<'_> {
                 && self.run_length < SHARE
                 && !self.something_due()
             {
-                self.run_length += 1;
                 return Ok(Some(at));
             }
             self.yielded = false;
@@ -147,7 +146,7 @@ impl Machine<'_> {
                 }
             }
             Wait::Lock { fd, operation } => {
-                let copy = self.process(tgid).handle.descriptor(fd);
+                let copy = self.copy(tgid, fd);
                 if !copy.is_ok_and(|copy| task::flock_is_held(&copy, operation)) {
                     self.go_on(at, Exit::Note);
                 }

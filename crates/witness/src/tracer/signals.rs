@@ -40,7 +40,7 @@ pub(super) fn sigaction(machine: &mut Machine<'_>, call: Call) -> Handled {
 }
 
 /// Whether the kernel can only say yes: the numbers are right, the new action can be read, and the old one
-/// goes to the stack in use.
+/// goes to the stack in use, which is taken to be writable.
 fn action_is_taken(machine: &Machine<'_>, call: Call) -> bool {
     const SET_BYTES: u64 = 8;
     const NEAR: u64 = 4096;

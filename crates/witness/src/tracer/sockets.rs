@@ -266,20 +266,20 @@ impl Machine<'_> {
     }
 
     fn socket_option(&mut self, tgid: i32, fd: i32, name: i32) -> Option<i32> {
-        let copy = self.process(tgid).handle.descriptor(fd).ok()?;
+        let copy = self.copy(tgid, fd).ok()?;
         socket::option(&copy, libc::SOL_SOCKET, name).ok()
     }
 
     fn socket_deadline(&mut self, call: Call, name: i32) -> Option<u64> {
         let restarted = self.tasks[call.task].restarted_deadline.take();
-        let copy = self.process(call.tgid).handle.descriptor(call.args[0] as i32).ok()?;
+        let copy = self.copy(call.tgid, call.args[0] as i32).ok()?;
         restarted.or_else(|| Some(self.now.saturating_add(socket::timeout(&copy, name)?)))
     }
 
     /// Takes away what depends on the kernel's clock and memory.
     pub(crate) fn prepare_socket(&mut self, tgid: i32, fd: i64) {
         let Ok(fd) = i32::try_from(fd) else { return };
-        let Ok(copy) = self.process(tgid).handle.descriptor(fd) else { return };
+        let Ok(copy) = self.copy(tgid, fd) else { return };
         self.has_network = true;
         // What a kernel does not know of these it does not do either.
         let _ = socket::set_option(&copy, libc::SOL_SOCKET, libc::SO_SNDBUF, BUFFER);
@@ -288,7 +288,7 @@ impl Machine<'_> {
     }
 
     fn name_socket(&mut self, tgid: i32, fd: i32) -> Flow {
-        let Ok(copy) = self.process(tgid).handle.descriptor(fd) else { return error(libc::EBADF) };
+        let Ok(copy) = self.copy(tgid, fd) else { return error(libc::EBADF) };
         loop {
             let mut address = (libc::AF_UNIX as u16).to_le_bytes().to_vec();
             address.extend_from_slice(format!("\0{:05x}", self.next_name).as_bytes());
@@ -303,7 +303,7 @@ impl Machine<'_> {
 
     /// Binds to an address whose port is open with the next port.
     fn give_port(&mut self, tgid: i32, fd: i32, mut address: Vec<u8>) -> Flow {
-        let Ok(copy) = self.process(tgid).handle.descriptor(fd) else { return error(libc::EBADF) };
+        let Ok(copy) = self.copy(tgid, fd) else { return error(libc::EBADF) };
         for _ in 0..PORT_TRIES {
             let port = self.next_port;
             self.next_port = port.checked_add(1).unwrap_or(FIRST_PORT);
@@ -319,7 +319,7 @@ impl Machine<'_> {
 
     /// What the kernel would do by itself where a socket has no port yet.
     fn give_any_port(&mut self, tgid: i32, fd: i32) {
-        let Ok(copy) = self.process(tgid).handle.descriptor(fd) else { return };
+        let Ok(copy) = self.copy(tgid, fd) else { return };
         let Ok(address) = socket::local_address(&copy) else { return };
         if matches!(family(&address), libc::AF_INET | libc::AF_INET6) && address.get(2..4) == Some(&[0, 0]) {
             let _ = self.give_port(tgid, fd, address);

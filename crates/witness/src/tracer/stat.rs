@@ -133,7 +133,7 @@ impl Machine<'_> {
         let root = self.root.as_ref()?;
         let path = memory::read_c_string(call.tid, path).ok().filter(|path| path.first() == Some(&b'/'))?;
         let found = crate::sys::task::stat_inside(root, &path);
-        let Ok(mut bytes) = found else {
+        let Ok(bytes) = found else {
             let absent = |error: &std::io::Error| {
                 error.raw_os_error().filter(|errno| matches!(*errno, libc::ENOENT | libc::ENOTDIR))
             };
@@ -143,20 +143,19 @@ impl Machine<'_> {
         if follows && mode & libc::S_IFMT == libc::S_IFLNK {
             return None;
         }
-        let said = self.normalise_stat_bytes(&mut bytes);
-        Some(match memory::write(call.tid, into, &bytes) {
-            Ok(()) => Flow::DoneSaying(0, said),
-            Err(_) => Flow::Done(-i64::from(libc::EFAULT)),
-        })
+        Some(self.give_stat(call, into, bytes))
     }
 
-    /// Answers for a descriptor by a duplicate of it.
+    /// Answers for a descriptor by a duplicate of it; what cannot be duplicated the kernel answers for.
     fn stat_of_descriptor(&mut self, call: Call, into: u64) -> Flow {
-        let copy = self.process(call.tgid).handle.descriptor(call.args[0] as i32);
-        let mut bytes = match copy.and_then(|copy| crate::sys::task::stat_bytes(&copy)) {
-            Ok(bytes) => bytes,
-            Err(error) => return Flow::Done(-i64::from(error.raw_os_error().unwrap_or(libc::EBADF))),
-        };
+        let copy = self.copy(call.tgid, call.args[0] as i32);
+        match copy.and_then(|copy| crate::sys::task::stat_bytes(&copy)) {
+            Ok(bytes) => self.give_stat(call, into, bytes),
+            Err(_) => Flow::PassThen(Exit::Stat { address: into }),
+        }
+    }
+
+    fn give_stat(&mut self, call: Call, into: u64, mut bytes: [u8; 144]) -> Flow {
         let said = self.normalise_stat_bytes(&mut bytes);
         match memory::write(call.tid, into, &bytes) {
             Ok(()) => Flow::DoneSaying(0, said),

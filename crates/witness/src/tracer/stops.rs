@@ -23,6 +23,13 @@ fn event_of(status: i32) -> i32 {
     status >> 16
 }
 
+/// Whether a fresh image runs in compatibility mode (the selector of `__USER32_CS`).
+fn is_32_bit(tid: i32) -> Result<bool, WitnessError> {
+    const USER32: u64 = 0x23;
+    let registers = ptrace::registers(tid).map_err(WitnessError::sandbox("reading registers"))?;
+    Ok(registers.cs == USER32)
+}
+
 /// Signals that a program's own instruction raises, or abort.
 fn is_fault(signal: i32) -> bool {
     matches!(
@@ -162,7 +169,7 @@ impl Machine<'_> {
         } else {
             ptrace::resume(tid, signal)
         };
-        if matches!(self.tasks[at].state, State::EndedLeader) {
+        if std::mem::take(&mut self.tasks[at].ends_before_others) {
             return self.let_leader_end(at);
         }
         let outcome = self.wait_for_stop(at);
@@ -286,6 +293,11 @@ impl Machine<'_> {
         process.text = None;
         process.breakpoints.clear();
         process.executable = executable.to_string_lossy().into_owned();
+        if is_32_bit(tid)? {
+            let detail = "a 32-bit program".to_owned();
+            self.end(Ending::Unsupported { code: "unmodelled_architecture".to_owned(), detail });
+            return Ok(());
+        }
         let mappings = modules::mappings(tid);
         let has_clock = self.give_clock(at, &mappings)?;
         self.fix_auxiliary_vector(tid, has_clock)
@@ -438,6 +450,13 @@ impl Machine<'_> {
         let orphan = !self.processes.get(&parent).is_some_and(|p| p.life == Life::Alive);
         let process = self.process(tgid);
         process.life = if orphan { Life::Reaped } else { Life::Ended };
+        // Nobody asks a process that has ended, and a run may have thousands.
+        process.text = None;
+        process.clock = None;
+        process.planted.clear();
+        process.covered.clear();
+        process.kinds.clear();
+        process.listings.clear();
         let inner = process.inner;
         self.trace.add(&format!("end {inner} status {:#x}", report.status));
         for process in self.processes.values_mut().filter(|process| process.parent == tgid) {

@@ -177,6 +177,8 @@ pub(crate) struct Task {
     pub long_write: Option<LongWrite>,
     /// The call under way ends the whole process.
     pub ending_process: bool,
+    /// A first thread at its `exit` while others go on.
+    pub ends_before_others: bool,
     /// The deadline of the interrupted wait that the call under way resumes.
     pub restarted_deadline: Option<u64>,
 }
@@ -266,6 +268,7 @@ impl Task {
             clock_streak: 0,
             long_write: None,
             ending_process: false,
+            ends_before_others: false,
             restarted_deadline: None,
         }
     }

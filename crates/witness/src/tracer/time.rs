@@ -12,7 +12,7 @@ pub(crate) const REAL_START: u64 = 1_600_000_000 * SECOND;
 /// The monotonic clocks at the start.
 pub(crate) const MONOTONIC_START: u64 = 1000 * SECOND;
 /// What one event takes.
-pub(crate) const EVENT_NANOS: u64 = 1000;
+pub(crate) use crate::sys::clock::EVENT_NANOS;
 /// What reading the time stamp counter takes.
 pub(crate) const COUNTER_NANOS: u64 = 100;
 const SECOND: u64 = 1_000_000_000;

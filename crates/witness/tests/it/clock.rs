@@ -79,6 +79,8 @@ int main(int argc, char **argv) {
     int at = 0; while (at < 4000 && (code[at] != 0x49 || code[at + 1] != 0xb8)) at++;
     unsigned long *page; memcpy(&page, code + at + 2, 8);
     struct timespec t; clock_gettime(CLOCK_MONOTONIC, &t);
+    unsigned long before = page[0]; clock_gettime(CLOCK_MONOTONIC, &t);
+    printf("%lu without a stop\n", page[0] - before);
     if (argv[1][0] == 'u') munmap(page, 4096);
     if (argv[1][0] == 'w') { page[0] = 0; page[1] = ~0ul; page[2] = 12345; }
     if (argv[1][0] == 'c') { page[0] = ~0ul - 3; page[1] = ~0ul; }
@@ -95,10 +97,77 @@ fn a_program_that_meddles_with_its_clock_deceives_only_itself() {
     let run = |how| lab.assert_exact(&[program.to_str().unwrap(), how]);
     let honest = run("n");
     assert_exited(&honest);
+    assert!(text(&honest).starts_with("1 without a stop\n"), "{}", text(&honest));
     assert_eq!(run("u").ending, Ending::Signalled { signal: 11 });
     for how in ["w", "c"] {
         let forged = run(how);
         assert_exited(&forged);
         assert!(forged.events <= honest.events + 128, "{how}: {} events", forged.events);
     }
+}
+
+/// Reads where the kernel shows real time to every program: below its own code.
+const REAL_TIME: &str = r#"
+#include <stdio.h>
+#include <setjmp.h>
+#include <stdlib.h>
+#include <signal.h>
+#include <sys/auxv.h>
+static sigjmp_buf back;
+static void on(int s) { siglongjmp(back, 1); }
+int main(int argc, char **argv) {
+    volatile unsigned char *code = (unsigned char *)getauxval(AT_SYSINFO_EHDR);
+    if (!code) { puts("no clock"); return 3; }
+    signal(SIGSEGV, on); signal(SIGBUS, on);
+    volatile int readable = 0;
+    for (volatile int page = 1; page <= atoi(argv[1]); page++)
+        if (!sigsetjmp(back, 1)) { (void)code[-4096 * page]; readable++; }
+    printf("%d readable\n", readable);
+    return 0;
+}"#;
+
+#[test]
+fn the_kernels_pages_of_real_time_are_not_there() {
+    let Some(lab) = Lab::new() else { return };
+    // They lie side by side below the code, as many on every program of one host.
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    let bytes = maps.lines().filter(|line| line.contains("[vvar")).map(|line| {
+        let (start, end) = line.split(' ').next().unwrap().split_once('-').unwrap();
+        u64::from_str_radix(end, 16).unwrap() - u64::from_str_radix(start, 16).unwrap()
+    });
+    let pages = bytes.sum::<u64>() / 4096;
+    assert!(pages > 0, "{maps}");
+    let program = lab.compile("program", REAL_TIME, &[]);
+    let run = lab.assert_exact(&[program.to_str().unwrap(), &pages.to_string()]);
+    assert_exited(&run);
+    assert_eq!(text(&run), "0 readable\n");
+}
+
+/// Reads the clock into a page that is not there; the handler maps it, and the read goes on.
+const MENDED: &str = r#"
+#include <signal.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <time.h>
+static char *page = (char *)0x10000000000;
+static long mended;
+static void on(int s) { mended++; mmap(page, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0); }
+int main() {
+    struct timespec t, u;
+    signal(SIGSEGV, on);
+    for (int i = 0; i < 7; i++) clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(CLOCK_MONOTONIC, (struct timespec *)page);
+    clock_gettime(CLOCK_MONOTONIC, &u);
+    struct timespec *m = (struct timespec *)page;
+    printf("%ld mended, %ld then %ld\n", mended, (m->tv_nsec - t.tv_nsec) / 1000, (u.tv_nsec - m->tv_nsec) / 1000);
+    return 0;
+}"#;
+
+#[test]
+fn a_read_that_faults_and_is_mended_counts_once() {
+    let Some(lab) = Lab::new() else { return };
+    let run = lab.run_c(MENDED, &[]);
+    assert_exited(&run);
+    // Between the first two reads is the call that maps; returning from a handler is no event.
+    assert_eq!(text(&run), "1 mended, 2 then 1\n");
 }

@@ -205,3 +205,97 @@ fn two_threads_replay_at_once() {
     assert!(digests.iter().all(|digest| *digest == digests[0]));
     assert!(crate::lab::children().is_empty());
 }
+
+/// The first thread ends; the other one reads, seeks, asks about and closes files.
+const FIRST_ENDS: &str = r#"
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+static void *work(void *first) {
+    pthread_join((pthread_t)first, 0);
+    char bytes[8] = {0}; struct stat st; int ends[2];
+    int fd = memfd_create("file", 0);
+    long wrote = write(fd, "abcdef", 6), at = lseek(fd, 2, SEEK_SET), got = read(fd, bytes, 3);
+    int asked = fstat(fd, &st), closed = close(fd), again = close(fd);
+    pipe(ends); write(ends[1], "x", 1); close(ends[1]);
+    long first_read = read(ends[0], bytes + 4, 1), end = read(ends[0], bytes + 5, 1);
+    printf("%ld %ld %ld %s %d %ld %d %d %ld %ld\n", wrote, at, got, bytes, asked, (long)st.st_size, closed, again,
+           first_read, end);
+    fflush(stdout);
+    _exit(0);
+}
+int main() {
+    pthread_t other;
+    pthread_create(&other, 0, work, (void *)pthread_self());
+    pthread_exit(0);
+}"#;
+
+#[test]
+fn files_of_a_process_whose_first_thread_has_ended() {
+    let Some(lab) = Lab::new() else { return };
+    let program = lab.compile("program", FIRST_ENDS, &[]);
+    let run = lab.assert_exact(&[program.to_str().unwrap()]);
+    assert_exited(&run);
+    assert_eq!(text(&run), "6 2 3 cde 0 6 0 -1 1 0\n");
+}
+
+/// Reads at the border of what is mapped: as much as there is room for, then nothing.
+const BORDER: &str = r#"
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
+int main() {
+    static char all[8192];
+    char *two = mmap(0, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    munmap(two + 4096, 4096);
+    int fd = memfd_create("file", 0);
+    write(fd, all, 8192); lseek(fd, 0, SEEK_SET);
+    long part = read(fd, two, 8192), at = lseek(fd, 0, SEEK_CUR);
+    long placed = pread(fd, two + 4000, 8192, 0);
+    long none = read(fd, two + 4096, 10); int why = errno;
+    printf("%ld %ld %ld %ld %d %ld\n", part, at, placed, none, why == EFAULT, (long)lseek(fd, 0, SEEK_CUR));
+    return 0;
+}"#;
+
+#[test]
+fn reads_into_a_buffer_that_is_only_partly_there() {
+    let Some(lab) = Lab::new() else { return };
+    let program = lab.compile("program", BORDER, &[]);
+    let run = lab.assert_exact(&[program.to_str().unwrap()]);
+    assert_exited(&run);
+    let natively = std::process::Command::new(&program).output().unwrap();
+    assert_eq!(text(&run), String::from_utf8(natively.stdout).unwrap());
+}
+
+/// Reads past the page cache, into a buffer that is aligned as that asks for.
+const DIRECT: &str = r#"
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+int main(int argc, char **argv) {
+    void *buffer; posix_memalign(&buffer, 4096, 4096);
+    int fd = open(argv[0], O_RDONLY | O_DIRECT);
+    printf("%d %ld\n", fd >= 0, (long)read(fd, buffer, 4096));
+    return 0;
+}"#;
+
+#[test]
+fn files_are_read_past_the_page_cache() {
+    let Some(lab) = Lab::new() else { return };
+    let program = lab.compile("program", DIRECT, &[]);
+    let natively = std::process::Command::new(&program).output().unwrap();
+    if natively.stdout != b"1 4096\n" {
+        return eprintln!("skipped: this file system reads nothing past its cache");
+    }
+    let run = lab.assert_exact(&[program.to_str().unwrap()]);
+    assert_eq!(text(&run), "1 4096\n");
+}

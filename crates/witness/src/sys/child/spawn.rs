@@ -5,6 +5,7 @@ use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
+use super::super::copies::Cloning;
 use super::super::{check, ptrace, task};
 use super::init::Prepared;
 use super::step::{STEPS, Step};
@@ -101,6 +102,7 @@ pub(crate) fn start(launch: &Launch) -> io::Result<Started> {
             | libc::CLONE_NEWIPC
             | libc::CLONE_NEWUTS
     };
+    let cloning = Cloning::begin();
     // SAFETY: like fork: the child gets a copy of this address space and its own stack within it; it
     // runs only `Prepared::init`, which keeps to raw system calls and never returns.
     let pid = unsafe {
@@ -109,6 +111,7 @@ pub(crate) fn start(launch: &Launch) -> io::Result<Started> {
     if pid == 0 {
         prepared.init();
     }
+    drop(cloning);
     let init = check(pid)? as i32;
     let outcome = take_over(init, launch, &go_write);
     if let Err(failed) = outcome {
