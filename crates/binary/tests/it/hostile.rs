@@ -97,3 +97,42 @@ fn other_formats_are_named() {
     let arch = "AArch64 (64 bits, little-endian)".to_owned();
     assert_eq!(format(&arm), BinaryError::UnsupportedArch { format: "ELF", arch });
 }
+
+/// An ELF object of `sections` sections of code, all of which show the same `length` bytes of the file.
+fn sharing_object(sections: u16, length: u64) -> Vec<u8> {
+    const HEADER: u64 = 64;
+    let mut file = vec![0x7f, b'E', b'L', b'F', 2, 1, 1];
+    file.resize(16, 0);
+    file.extend([1u16, 62].map(u16::to_le_bytes).concat());
+    file.extend(1u32.to_le_bytes());
+    file.extend([0, 0, HEADER + length].map(u64::to_le_bytes).concat());
+    file.extend(0u32.to_le_bytes());
+    file.extend([64u16, 0, 0, 64, sections + 2, sections + 1].map(u16::to_le_bytes).concat());
+    // push rax, over and over
+    file.extend(std::iter::repeat_n(0x50, length as usize));
+    file.extend([0; 64]);
+    for _ in 0..sections {
+        file.extend([0u32, 1].map(u32::to_le_bytes).concat());
+        file.extend([6, 0, HEADER, length, 0, 1, 0].map(u64::to_le_bytes).concat());
+    }
+    // The names, of which there is the empty one.
+    file.extend([0u32, 3].map(u32::to_le_bytes).concat());
+    file.extend([0, 0, HEADER + length, 1, 0, 1, 0].map(u64::to_le_bytes).concat());
+    file
+}
+
+#[test]
+fn sections_that_show_the_same_bytes_are_bounded() {
+    let file = sharing_object(3_000, 1 << 20);
+    let module = assay_binary::Module::parse(&file).unwrap();
+    let shown: usize = module.regions.iter().map(|region| region.bytes.len()).sum();
+    assert!(shown <= 2 * file.len(), "{shown} bytes of {}", file.len());
+    assert!(
+        module.warnings.iter().any(|warning| warning.contains("shows what others show")),
+        "{:?}",
+        (&module.warnings, module.regions.len())
+    );
+    // As many sections as a linker makes of a file are all there.
+    let few = sharing_object(2, 1 << 10);
+    assert_eq!(assay_binary::Module::parse(&few).unwrap().regions.len(), 2);
+}

@@ -254,7 +254,7 @@ impl Decoder<'_> {
         match (rotate, last) {
             _ if self.field(29, 2) == 1 => set(Operation::Other(0x1300), rotate << 6 | last),
             (rotate, last) if last == bits - 1 => set(Operation::ShiftRight, rotate),
-            (rotate, last) if last + 1 == rotate => set(Operation::ShiftLeft, bits - rotate),
+            (rotate, last) if last + 1 == rotate && rotate < bits => set(Operation::ShiftLeft, bits - rotate),
             (0, 7 | 15 | 31) => {
                 Effect::Set { to, operation: Operation::Move, from: [general(rn), Operand::None] }
             }

@@ -114,3 +114,38 @@ fn an_index_keeps_and_refuses() {
         let _ = Index::from_bytes(&sealed).map(|other| assay_delta::diff(&index, &other));
     }
 }
+
+/// An ELF program with nothing but this code.
+fn program_of(machine: u16, code: &[u8]) -> Vec<u8> {
+    const HEADER: u64 = 64;
+    const ENTRY: u64 = 0x1000;
+    let length = code.len() as u64;
+    let mut file = vec![0x7f, b'E', b'L', b'F', 2, 1, 1];
+    file.resize(16, 0);
+    file.extend([3u16, machine].map(u16::to_le_bytes).concat());
+    file.extend(1u32.to_le_bytes());
+    file.extend([ENTRY, 0, HEADER + length].map(u64::to_le_bytes).concat());
+    file.extend(0u32.to_le_bytes());
+    file.extend([64u16, 0, 0, 64, 3, 2].map(u16::to_le_bytes).concat());
+    file.extend(code);
+    file.extend([0; 64]);
+    file.extend([0u32, 1].map(u32::to_le_bytes).concat());
+    file.extend([6, ENTRY, HEADER, length, 0, 4, 0].map(u64::to_le_bytes).concat());
+    // The names, of which there is the empty one.
+    file.extend([0u32, 3].map(u32::to_le_bytes).concat());
+    file.extend([0, 0, HEADER + length, 1, 0, 1, 0].map(u64::to_le_bytes).concat());
+    file
+}
+
+/// Reserved ones too: a 32-bit shift cannot be by more than 31, but its field can say so.
+#[test]
+fn every_bitfield_instruction_of_aarch64() {
+    const AARCH64: u16 = 183;
+    let kinds = [0x1300_0000u32, 0x3300_0000, 0x5300_0000, 0x9340_0000];
+    let words =
+        kinds.iter().flat_map(|kind| (0..1u32 << 12).map(move |f| kind | (f >> 6) << 16 | (f & 63) << 10));
+    let code: Vec<u8> = words.chain([0xd65f_03c0]).flat_map(u32::to_le_bytes).collect();
+    let index = Index::build(&program_of(AARCH64, &code)).unwrap();
+    let lifted: usize = index.functions().map(|function| function.instructions()).sum();
+    assert!(lifted > 1000, "{lifted} instructions");
+}

@@ -7,7 +7,7 @@ use super::headers::{Image, section_name};
 use crate::bytes::Bytes;
 use crate::elf::NameBudget;
 use crate::native::link::{self, FIRST_ADDRESS, Field, LinkEntry, LinkSymbol, LinkTable, Meaning, Place};
-use crate::native::{NameLimit, Seed, delimit, empty, sort_regions};
+use crate::native::{NameLimit, Seed, bound_sharing, delimit, empty, sort_regions};
 use crate::{
     Address, Architecture, BinaryError, DataSymbol, FunctionEvidence, Module, ModuleFormat, Region,
     SectionKind, limits,
@@ -248,6 +248,7 @@ fn sections<'data>(bytes: Bytes<'data>, header: &Header, module: &mut Module<'da
         }
         found.push(section);
     }
+    bound_sharing(module);
     found
 }
 
