@@ -13,7 +13,7 @@ use crate::dist;
 use crate::incidents::{self, Build};
 use crate::shell::{self, Assay, list, step, text};
 
-/// What the issue allows.
+/// Budgets.
 const SANDBOX_BUDGET: f64 = 4.0;
 const CLOCK_BUDGET: f64 = 10.0;
 const COVERAGE_BUDGET: f64 = 2.0;

@@ -19,7 +19,7 @@ use entry::{Entry, Kind, Trait};
 use obtain::Obtained;
 use session::{Bundling, Row};
 
-/// Replays before a witness is admitted, as the design asks.
+/// Replays before a witness is admitted.
 const REPLAYS: u32 = 50;
 
 /// Replays before a witness is admitted in a test run.

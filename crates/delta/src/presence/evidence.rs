@@ -4,11 +4,12 @@
 //! How many of a kind survive is seen on the function itself, by what both sides of the patch have. A
 //! feature that is found weighs by that share against how often it is met anywhere; one that is missing
 //! weighs only where its kind survives. What is found decides: a side is answered where things of its own
-//! are there and none of the other's, and a missing thing alone only where nothing speaks against it. Texts
+//! are there and little of the other's, and a missing thing alone only where nothing speaks against it. Texts
 //! are what compilers keep best: they decide alone, and missing where others of the function are there.
 //!
-//! The thresholds were chosen on two releases of eight C libraries and on edits of Lua and zlib, each built
-//! by other compilers, at other levels and for another architecture (`cargo xtask bench presence`).
+//! The thresholds were chosen on two releases of the C libraries that `cargo xtask bench presence` names as
+//! used for tuning, and on edits of Lua and zlib, each built by other compilers, at other levels and for
+//! another architecture.
 
 use super::PatchStatus;
 use super::reach::Reach;

@@ -27,7 +27,7 @@ use super::Row;
 use crate::shell::{self, step};
 use crate::words::Words;
 
-/// The greatest calibration error of the issue.
+/// Budget of the calibration error.
 const MOST_ERROR: f64 = 0.03;
 /// Fewer pairs than this say nothing of a compiler.
 const LEAST_PAIRS: usize = 300;

@@ -37,7 +37,7 @@ use self::tally::Tally;
 use crate::shell;
 use crate::words::Words;
 
-/// How many mutants the issue asks for.
+/// How many mutants a whole run judges.
 const MUTANTS: usize = 3000;
 const SEED: u64 = 4;
 const WORKERS: usize = 2;

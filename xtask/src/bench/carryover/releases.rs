@@ -21,7 +21,7 @@ use crate::bench::Row;
 use crate::corpus::releases::{PROJECTS, Project};
 use crate::shell::{self, step};
 
-/// Pairs that the issue asks for.
+/// Pairs that are asked for.
 const PAIRS: usize = 30;
 const RELEASES: usize = 10;
 const ROLE: &str = "subject";

@@ -9,7 +9,7 @@ use super::super::Row;
 use super::builds::Harmless;
 use super::judge::{Outcome, Prepared};
 
-/// Budgets of the issue.
+/// Budgets.
 const LEAST_MUTANTS: usize = 3000;
 const LEAST_DIFFERENT: usize = 1000;
 const LEAST_TOUCHED: f64 = 0.5;

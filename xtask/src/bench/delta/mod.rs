@@ -15,7 +15,7 @@ use crate::deltas::{self, Pair};
 use crate::shell::{step, text};
 use crate::words::Words;
 
-/// What the issue allows.
+/// Budgets.
 const COLD_BUDGET: f64 = 500.0;
 const FROM_INDEX_P95: f64 = 100.0;
 const COMPARE_BUDGET: f64 = 10.0;

@@ -16,7 +16,7 @@ use crate::deltas::Pair;
 use crate::dist;
 use crate::shell::{self, step};
 
-/// What the issue allows, in milliseconds.
+/// Budgets, in milliseconds.
 const P50_BUDGET: f64 = 1000.0;
 const P95_BUDGET: f64 = 5000.0;
 /// Consecutive releases of each project.

@@ -20,7 +20,7 @@ const INCIDENTS: usize = 500;
 const FAST_INCIDENTS: usize = 25;
 /// How many times less than replaying everything it may take.
 const TIMES_LESS: f64 = 20.0;
-/// What the design allows, in milliseconds.
+/// Budgets, in milliseconds.
 const CACHED_BUDGET: f64 = 1.0;
 const REPLAY_BUDGET: f64 = 30.0;
 /// How often the verification of what is known is asked for.
