@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use assay_binary::{Address, CodeMap, Image, UnitKind};
 use assay_delta::{Executed, Index, Target, prove};
 use assay_evidence::Sha256;
@@ -20,7 +20,7 @@ use super::recipe::{Recipe, Workshop};
 pub(super) const CPU_MICROS: u64 = 400_000;
 const ROLE: &str = "subject";
 /// Lines of a trace that are compared where the digest cannot be.
-const LINES: usize = 100_000;
+pub(super) const LINES: usize = 100_000;
 
 /// What a run showed: the event trace, the end and both outputs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,6 +140,62 @@ pub(super) fn on_disk(mut recording: Recording, folder: &Path) -> Result<Recordi
     Ok(recording)
 }
 
+/// What a recorded run shows wherever things lie, and what executed.
+pub(super) struct Shown {
+    pub observed: Observed,
+    pub executed: Vec<Address>,
+    /// Why the pipeline never carries it.
+    pub never: Option<&'static str>,
+}
+
+impl Shown {
+    /// None where the program neither ends by itself nor by a signal. A `library` is opened by its program,
+    /// which says nothing of itself; its loads are named by its path.
+    pub fn of(recording: &Recording, original: &[u8], library: bool, host: &Host) -> Result<Option<Self>> {
+        let path = recording.capsule.subjects[0].path.clone();
+        let image = Image::parse(original)?;
+        let map = CodeMap::build(&image);
+        let run = |layout, perturbation| {
+            let coverage = vec![plan(&path, &map)];
+            let keep_trace = Some(LINES);
+            let how =
+                ReplayRequest { layout, perturbation, coverage, keep_trace, ..ReplayRequest::default() };
+            replay(&recording.capsule, recording, &how, host)
+        };
+        let report = run(Layout::Fixed, Perturbation::default())?;
+        if !matches!(report.ending, Ending::Exited { .. } | Ending::Signalled { .. }) {
+            return Ok(None);
+        }
+        let mut moved = Vec::new();
+        for turn in 1..=3 {
+            moved.push(run(Layout::Elsewhere(turn), Perturbation::of_turn(turn))?);
+        }
+        moved.push(run(Layout::Fixed, Perturbation { malloc_fill: Some(0x5a), ..Perturbation::default() })?);
+        let observed = |report: &RunReport| Observed::of(report, library.then_some(path.as_str()));
+        let differs = |other: &RunReport| {
+            observed(other) != observed(&report) || other.functions_executed != report.functions_executed
+        };
+        let own = report.functions_executed.iter().filter(|function| function.module.path == path);
+        let executed: Vec<Address> = own.map(|function| function.offset).collect();
+        let opened = !library && report.files_opened.iter().any(|file| file.path == path);
+        // As `verify::carry` has it.
+        let never = if moved.iter().any(differs) {
+            Some("layout_sensitive")
+        } else if !report.unknown_code.is_empty() {
+            Some("unknown_code")
+        } else if report.generated_code {
+            Some("generated_code")
+        } else if opened {
+            Some("own_file_read")
+        } else if executed.is_empty() {
+            Some("nothing_observed")
+        } else {
+            None
+        };
+        Ok(Some(Self { observed: observed(&report), executed, never }))
+    }
+}
+
 fn observe(
     program: &Program,
     recipe: Recipe,
@@ -147,53 +203,12 @@ fn observe(
     recording: Recording,
     host: &Host,
 ) -> Result<Prepared> {
-    let path = recording.capsule.subjects[0].path.clone();
+    let library = program.loader.is_some();
+    let shown = Shown::of(&recording, &original, library, host)?;
+    let Shown { observed, executed, never } =
+        shown.with_context(|| format!("{} does not end by itself", program.name))?;
     let image = Image::parse(&original)?;
     let map = CodeMap::build(&image);
-    let run = |layout, perturbation| {
-        let coverage = vec![plan(&path, &map)];
-        let keep_trace = Some(LINES);
-        let how = ReplayRequest { layout, perturbation, coverage, keep_trace, ..ReplayRequest::default() };
-        replay(&recording.capsule, &recording, &how, host)
-    };
-    let report = run(Layout::Fixed, Perturbation::default())?;
-    ensure!(
-        matches!(report.ending, Ending::Exited { .. } | Ending::Signalled { .. }),
-        "{}: {:?}",
-        program.name,
-        report.ending
-    );
-    let mut moved = Vec::new();
-    for turn in 1..=3 {
-        moved.push(run(Layout::Elsewhere(turn), Perturbation::of_turn(turn))?);
-    }
-    moved.push(run(Layout::Fixed, Perturbation { malloc_fill: Some(0x5a), ..Perturbation::default() })?);
-    let library = program.loader.map(|_| path.as_str());
-    let differs = |other: &RunReport| {
-        Observed::of(other, library) != Observed::of(&report, library)
-            || other.functions_executed != report.functions_executed
-    };
-    let executed: Vec<Address> = report
-        .functions_executed
-        .iter()
-        .filter(|function| function.module.path == path)
-        .map(|function| function.offset)
-        .collect();
-    let opened = program.loader.is_none() && report.files_opened.iter().any(|file| file.path == path);
-    // As `verify::carry` has it.
-    let never = if moved.iter().any(differs) {
-        Some("layout_sensitive")
-    } else if !report.unknown_code.is_empty() {
-        Some("unknown_code")
-    } else if report.generated_code {
-        Some("generated_code")
-    } else if opened {
-        Some("own_file_read")
-    } else if executed.is_empty() {
-        Some("nothing_observed")
-    } else {
-        None
-    };
     let ran: BTreeSet<usize> = executed.iter().filter_map(|address| map.unit_at(address.0)).collect();
     let mut ranges = [Vec::new(), Vec::new()];
     for (index, unit) in map.units().iter().enumerate().filter(|(_, unit)| unit.kind == UnitKind::Function) {
@@ -201,7 +216,6 @@ fn observe(
         ranges[which].extend(unit.ranges.iter().map(|range| (range.start.0, range.end.0)));
     }
     let touchable = touchable(&original, Some(&executed)).unwrap_or_default();
-    let observed = Observed::of(&report, library);
     Ok(Prepared {
         program: *program,
         recipe,

@@ -8,15 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
-use assay_binary::{Address, CodeMap, Image};
+use assay_binary::{Address, Image};
 use assay_delta::{Executed, Prover};
-use assay_witness::{
-    Ending, Host, Layout, Limits, Perturbation, RecordRequest, Recording, ReplayRequest, RunReport, record,
-    replay,
-};
+use assay_witness::{Host, Limits, RecordRequest, Recording, ReplayRequest, record, replay};
 use serde_json::{Value, json};
 
-use super::judge::{CPU_MICROS, Observed, on_disk, plan};
+use super::judge::{CPU_MICROS, LINES, Observed, Shown, on_disk};
 use crate::bench::Row;
 use crate::corpus::releases::{PROJECTS, Project};
 use crate::shell::{self, step};
@@ -146,63 +143,15 @@ impl Run {
             ..RecordRequest::default()
         };
         let recording = on_disk(record(&request, host)?, &home.join("files"))?;
-        let path = recording.capsule.subjects[0].path.clone();
-        let image = Image::parse(bytes)?;
-        let map = CodeMap::build(&image);
-        let run = |layout| {
-            let perturbation = match layout {
-                Layout::Elsewhere(turn) => Perturbation::of_turn(turn),
-                _ => Perturbation::default(),
-            };
-            let coverage = vec![plan(&path, &map)];
-            let how = ReplayRequest { layout, perturbation, coverage, ..ReplayRequest::default() };
-            replay(&recording.capsule, &recording, &how, host)
-        };
-        let report = run(Layout::Fixed)?;
-        if !matches!(report.ending, Ending::Exited { .. } | Ending::Signalled { .. }) {
-            return Ok(None);
-        }
-        let elsewhere = run(Layout::Elsewhere(1))?;
-        let executed: Vec<Address> = report
-            .functions_executed
-            .iter()
-            .filter(|function| function.module.path == path)
-            .map(|function| function.offset)
-            .collect();
-        let never = never(&report, &elsewhere, &path, &executed);
-        let observed = Observed::of(&report, None);
-        Ok(Some(Self { recording, observed, executed, never }))
+        let shown = Shown::of(&recording, bytes, false, host)?;
+        Ok(shown.map(|Shown { observed, executed, never }| Self { recording, observed, executed, never }))
     }
 
     fn is_shown_by(&self, file: &Path, host: &Host) -> Result<bool> {
         let substitutions = [(ROLE.to_owned(), file.to_owned())].into();
-        let how = ReplayRequest { substitutions, ..ReplayRequest::default() };
+        let how = ReplayRequest { substitutions, keep_trace: Some(LINES), ..ReplayRequest::default() };
         Ok(Observed::of(&replay(&self.recording.capsule, &self.recording, &how, host)?, None)
             == self.observed)
-    }
-}
-
-/// As `verify::carry` has it.
-fn never(
-    report: &RunReport,
-    elsewhere: &RunReport,
-    path: &str,
-    executed: &[Address],
-) -> Option<&'static str> {
-    let differs = Observed::of(report, None) != Observed::of(elsewhere, None)
-        || report.functions_executed != elsewhere.functions_executed;
-    if differs {
-        Some("layout_sensitive")
-    } else if !report.unknown_code.is_empty() {
-        Some("unknown_code")
-    } else if report.generated_code {
-        Some("generated_code")
-    } else if report.files_opened.iter().any(|file| file.path == path) {
-        Some("own_file_read")
-    } else if executed.is_empty() {
-        Some("nothing_observed")
-    } else {
-        None
     }
 }
 
