@@ -92,7 +92,8 @@ impl Verifier {
         };
         let proven = tokio::task::spawn_blocking(move || {
             let run = source_run(&ready.capsule, &ready.files, &slot, coverage);
-            let proven = prove_source((a, &tree_a), (b, &tree_b), &run, SourceRule::Files);
+            let prove = |rule| prove_source((a, &tree_a), (b, &tree_b), &run, rule);
+            let proven = prove(SourceRule::Files).or_else(|_| prove(SourceRule::Functions));
             let codes = |refusals: Vec<assay_delta::source::SourceRefusal>| {
                 let codes: BTreeSet<String> =
                     refusals.iter().map(|refusal| sql::word(&refusal.reason)).collect();

@@ -64,7 +64,10 @@ fn names_only(word: &str, piece: &str) -> bool {
     let at = (word.as_ptr() as usize).saturating_sub(piece.as_ptr() as usize);
     let (before, after) =
         (piece.get(..at).unwrap_or_default(), piece.get(at + word.len()..).unwrap_or_default());
+    // A date of given numbers is no clock.
+    let given = after.strip_prefix('(').is_some_and(|rest| !rest.trim_start().starts_with([')', '.', '/']));
     before.ends_with("instanceof ")
+        || word == "Date" && before.ends_with("new ") && given
         || [".parse(", ".UTC(", ".prototype"].iter().any(|harmless| after.starts_with(harmless))
 }
 

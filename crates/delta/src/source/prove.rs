@@ -58,14 +58,9 @@ pub fn prove_source(
     let mut prover = Prover { a, b, run, rule, files: Vec::new(), refusals: BTreeSet::new(), moved: false };
     let unseen = prover.names();
     let changed = prover.opened();
-    if rule == SourceRule::Files {
-        prover.untouched(&changed);
-    } else if !changed.is_empty() {
+    prover.untouched(&changed);
+    if rule == SourceRule::Functions && !changed.is_empty() {
         prover.asked(&changed);
-    } else if unseen > 0 && run.language == Language::Python {
-        // An import's listing numbers the files that it meets, and a program may ask for the numbers.
-        let asked = python::refusals(run, &[], false).into_iter();
-        prover.refusals.extend(asked.filter(|refusal| refusal.reason == SourceReason::SizesObserved));
     }
     if !prover.refusals.is_empty() {
         return Err(prover.refusals.into_iter().take(MAX_REFUSALS).collect());
@@ -120,9 +115,10 @@ impl<'a> Prover<'a> {
         differing.len() as u64
     }
 
-    /// Refuses every difference in what the run opened, looked up or listed.
+    /// Refuses every difference in what the run opened, looked up or listed, but for what is compared closer.
     fn untouched(&mut self, changed: &[&str]) {
-        for path in changed {
+        let closer = self.rule == SourceRule::Functions;
+        for path in changed.iter().filter(|_| !closer) {
             self.refuse(SourceReason::SourceDiffers, path, "it was opened, and its bytes differ");
         }
         let (shapes_a, shapes_b) = (shapes(self.a), shapes(self.b));
@@ -130,7 +126,8 @@ impl<'a> Prover<'a> {
         let links = shapes_a.values().chain(shapes_b.values()).any(|shape| matches!(shape, Shape::Link(_)));
         for path in names {
             let same_name = shapes_a.get(path) == shapes_b.get(path);
-            if same_name && bytes(self.a, path) == bytes(self.b, path) {
+            let compared = closer && changed.contains(&path);
+            if same_name && (compared || bytes(self.a, path) == bytes(self.b, path)) {
                 continue;
             }
             let inside = |path: &str| match path {
@@ -316,6 +313,15 @@ impl<'a> Prover<'a> {
             idle.iter().map(|idle| (idle.lines.start, idle.lines.end)).chain([(source.len(), source.len())]);
         for (end, next) in ends {
             let piece = &source[at..end];
+            let commented = |line: &&str| !line.trim_start().starts_with('#');
+            let whole;
+            let piece = match self.run.language {
+                Language::Python => {
+                    whole = piece.split('\n').filter(commented).collect::<Vec<_>>().join("\n");
+                    whole.as_str()
+                }
+                Language::JavaScript => piece,
+            };
             for word in words(piece) {
                 let reason = match self.run.language {
                     Language::Python => python::of_word(word, self.moved),

@@ -3,7 +3,7 @@
 use super::{SourceReason, SourceRefusal, SourceRun, Use};
 
 /// Names that give the code or the text of functions, or how much memory they take.
-const INTROSPECTION: [&str; 33] = [
+const INTROSPECTION: [&str; 35] = [
     "__code__",
     "gi_code",
     "cr_code",
@@ -37,12 +37,14 @@ const INTROSPECTION: [&str; 33] = [
     "settrace",
     "setprofile",
     "monitoring",
+    "_startTime",
+    "_overload_registry",
 ];
 /// Names that give lines.
 const LINES: [&str; 7] =
     ["f_lineno", "tb_lineno", "f_lasti", "tb_lasti", "co_firstlineno", "getframeinfo", "lineno"];
 /// Names that tell when memory is reclaimed, or run then.
-const FINALISERS: [&str; 4] = ["__del__", "finalize", "get_count", "get_objects"];
+const FINALISERS: [&str; 3] = ["__del__", "get_count", "get_objects"];
 /// Modules of the standard library whose functions look at sources or code.
 const LOOKING: [&str; 5] = ["/dis.py", "/bdb.py", "/pdb.py", "/doctest.py", "/trace.py"];
 /// Functions of others that do.
@@ -68,7 +70,10 @@ const SHOWING_FUNCTIONS: [(&str, &str); 8] = [
     ("/warnings.py", "warn_explicit"),
 ];
 /// Functions of the standard library that ask for a function's code and use nothing of it that may differ.
-const ONLY_KIND_OF_CODE: [(&str, &str); 1] = [("/types.py", "<module>")];
+///
+/// `typing.overload` keeps a function under its first line; `logging` asks for the name of its own file.
+const ONLY_KIND_OF_CODE: [(&str, &str); 3] =
+    [("/types.py", "<module>"), ("/typing.py", "overload"), ("/logging/__init__.py", "<module>")];
 /// Modules that read files of packages for the program.
 const READING: [&str; 4] =
     ["/pkgutil.py", "/importlib/resources/", "/importlib/metadata/", "/pkg_resources/"];
@@ -197,6 +202,8 @@ fn of_use(run: &SourceRun, used: &Use, changed: &[&str], moved: bool) -> Option<
     match kind {
         "option" => Some(SourceReason::RuntimeUnknown),
         "call" if value == "sys.intern" && is_standard(&used.path) => None,
+        // `logging` notes when it was imported, and its records read the clock themselves.
+        "call" if value == "time.time" && of_logging(used) => None,
         "call" if CLOCKS.contains(&value) => Some(SourceReason::ClockRead),
         "call" if value == "_warnings.warn" && moved => Some(SourceReason::Introspection),
         "call" if STATS.contains(&value) && !uses_only_kind(used) => Some(SourceReason::SizesObserved),
@@ -215,6 +222,10 @@ fn of_use(run: &SourceRun, used: &Use, changed: &[&str], moved: bool) -> Option<
         "audit" => of_audit(run, used, value, moved),
         _ => None,
     }
+}
+
+fn of_logging(used: &Use) -> bool {
+    is_standard(&used.path) && used.path.ends_with("/logging/__init__.py") && used.function == "<module>"
 }
 
 /// Whether the standard library asks, and looks only at whether something is there, and what.
