@@ -3,7 +3,7 @@
 use super::{SourceReason, SourceRefusal, SourceRun};
 
 /// Names that give texts of sources, their positions, or how much memory they take.
-const INTROSPECTION: [&str; 15] = [
+const INTROSPECTION: [&str; 18] = [
     "prepareStackTrace",
     "getFunctionLocation",
     "getPosition",
@@ -19,6 +19,9 @@ const INTROSPECTION: [&str; 15] = [
     "WebAssembly",
     "reallyExit",
     "structuredClone",
+    "postMessage",
+    "binding",
+    "_compile",
 ];
 /// Names that tell when memory is reclaimed.
 const FINALISERS: [&str; 2] = ["WeakRef", "FinalizationRegistry"];
@@ -48,7 +51,8 @@ const LISTING: [&str; 5] = ["readdirSync", "readdir", "opendirSync", "opendir", 
 /// What a word in code that may have run leads to. A clock may be named where only its class is: `x instanceof
 /// Date`, `Date.parse`.
 pub(super) fn of_word(word: &str, piece: &str, moved: bool) -> Option<SourceReason> {
-    if INTROSPECTION.contains(&word) || moved && LINES.contains(&word) {
+    let shown = INTROSPECTION.contains(&word) || LOADER.contains(&word) && of_module(word, piece);
+    if shown || moved && LINES.contains(&word) {
         Some(SourceReason::Introspection)
     } else if FINALISERS.contains(&word) {
         Some(SourceReason::FinalisersRun)
@@ -56,6 +60,20 @@ pub(super) fn of_word(word: &str, piece: &str, moved: bool) -> Option<SourceReas
         Some(SourceReason::ClockRead)
     } else {
         None
+    }
+}
+
+/// Names of Node's module loader that hand a module's text to the program.
+const LOADER: [&str; 5] = ["wrap", "wrapper", "register", "registerHooks", "module"];
+
+/// Whether a word is a part of the loader, or a text that loads it.
+fn of_module(word: &str, piece: &str) -> bool {
+    let at = (word.as_ptr() as usize).saturating_sub(piece.as_ptr() as usize);
+    let (before, after) =
+        (piece.get(..at).unwrap_or_default(), piece.get(at + word.len()..).unwrap_or_default());
+    match word {
+        "module" => before.ends_with(['\'', '"', '`', ':']) && after.starts_with(['\'', '"', '`']),
+        _ => before.ends_with("odule.") || before.ends_with("constructor."),
     }
 }
 
@@ -119,7 +137,9 @@ pub(super) fn refusals(run: &SourceRun, moved: bool) -> Vec<SourceRefusal> {
                 "function_source" => {
                     refuse(SourceReason::Introspection, "a function was turned into its source");
                 }
-                "uncaught" if moved => refuse(SourceReason::Introspection, "an exception was reported"),
+                "uncaught" | "stderr" if moved => {
+                    refuse(SourceReason::Introspection, "an exception was reported")
+                }
                 _ if what.starts_with("option ") => refuse(SourceReason::RuntimeUnknown, what),
                 _ => {}
             }

@@ -233,8 +233,11 @@ pub enum SourceAssumption {
     AddressesNotObserved,
     /// The run does not depend on when the runtime reclaims memory or compiles code.
     CollectionTimeNotObserved,
-    /// The program does not tamper with its runtime's coverage.
+    /// The program does not tamper with its runtime's coverage, nor do otherwise because it is observed.
     CoverageNotTampered,
+    /// No message of an error that V8 makes itself quotes the text of a function that did not run (it does so
+    /// where one is extended, frozen or iterated over by mistake).
+    MessagesQuoteNoFunction,
 }
 
 /// How a file that was opened compares.

@@ -23,11 +23,12 @@ const COMPARED: [&str; 6] = [
     "introspection_positions_sizes_and_clocks",
 ];
 
-const ASSUMPTIONS: [SourceAssumption; 4] = [
+const ASSUMPTIONS: [SourceAssumption; 5] = [
     SourceAssumption::SameCapsuleAndRunner,
     SourceAssumption::AddressesNotObserved,
     SourceAssumption::CollectionTimeNotObserved,
     SourceAssumption::CoverageNotTampered,
+    SourceAssumption::MessagesQuoteNoFunction,
 ];
 
 /// What of the files is taken for granted, where the files are all that is compared.

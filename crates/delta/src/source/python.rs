@@ -3,7 +3,7 @@
 use super::{SourceReason, SourceRefusal, SourceRun, Use};
 
 /// Names that give the code or the text of functions, or how much memory they take.
-const INTROSPECTION: [&str; 35] = [
+const INTROSPECTION: [&str; 42] = [
     "__code__",
     "gi_code",
     "cr_code",
@@ -39,6 +39,14 @@ const INTROSPECTION: [&str; 35] = [
     "monitoring",
     "_startTime",
     "_overload_registry",
+    // What is handed the text of a module while it is imported.
+    "source_to_code",
+    "SourceFileLoader",
+    "SourceLoader",
+    "FileLoader",
+    "path_hooks",
+    "builtins",
+    "__builtins__",
 ];
 /// Names that give lines.
 const LINES: [&str; 7] =
@@ -201,6 +209,8 @@ fn of_use(run: &SourceRun, used: &Use, changed: &[&str], moved: bool) -> Option<
     let (kind, value) = used.what.split_once(' ').unwrap_or((used.what.as_str(), ""));
     match kind {
         "option" => Some(SourceReason::RuntimeUnknown),
+        // A warning or a stack, which the runtime prints itself too.
+        "stderr" if moved => Some(SourceReason::Introspection),
         "call" if value == "sys.intern" && is_standard(&used.path) => None,
         // `logging` notes when it was imported, and its records read the clock themselves.
         "call" if value == "time.time" && of_logging(used) => None,
@@ -242,6 +252,7 @@ fn of_audit(run: &SourceRun, used: &Use, event: &str, moved: bool) -> Option<Sou
         | "sys._current_exceptions"
         | "sys.settrace"
         | "sys.setprofile"
+        | "sys.addaudithook"
         | "function.__new__"
         | "code.__new__"
         | "sys._getframemodulename" => Some(SourceReason::Introspection),

@@ -288,6 +288,7 @@ fn a_run_that_looks_at_its_functions_carries_only_over_the_same_bytes() {
         ("attribute __code__", "/usr/lib/python3.11/inspect.py", "signature", R::Introspection),
         ("audit function.__new__", "/p/m.py", "used", R::Introspection),
         ("audit sys.settrace", "/p/m.py", "used", R::Introspection),
+        ("audit sys.addaudithook", "/p/m.py", "used", R::Introspection),
         ("audit ctypes.dlopen", "/p/m.py", "used", R::Introspection),
         (
             "audit marshal.dumps",
@@ -323,6 +324,8 @@ fn a_run_that_looks_at_its_functions_carries_only_over_the_same_bytes() {
         ("import m\nm.used.__code__.co_consts\n", R::Introspection),
         ("import m\ngetattr(m, '__code__')\n", R::Introspection),
         ("import inspect, m\ninspect.getsource(m)\n", R::Introspection),
+        ("import m\nclass L(SourceFileLoader):\n    pass\n", R::Introspection),
+        ("import builtins, m\nbuiltins.compile = print\n", R::Introspection),
         ("import m\nclass K:\n    def __del__(self):\n        m.idle(1)\n", R::FinalisersRun),
     ] {
         let mut asking = python_run();
@@ -344,6 +347,7 @@ fn lines_move_only_where_no_line_is_shown() {
     for (what, path, function) in [
         ("audit sys.excepthook", "", ""),
         ("audit sys.unraisablehook", "", ""),
+        ("stderr", "", ""),
         ("call _warnings.warn", "/p/m.py", "used"),
     ] {
         run.uses = vec![Use { what: what.into(), path: path.into(), function: function.into(), count: 0 }];
@@ -576,6 +580,9 @@ fn a_script_that_looks_at_its_functions_carries_only_over_the_same_bytes() {
     }
     for (text, reason) in [
         ("Error.prepareStackTrace = (e, s) => s[0].getPosition();", R::Introspection),
+        ("module.constructor.wrap = (text) => text;", R::Introspection),
+        ("require('module').register(x);", R::Introspection),
+        ("require.extensions['.js'] = (m) => m._compile;", R::Introspection),
         ("new FinalizationRegistry(() => 1);", R::FinalisersRun),
         ("console.log(Date.now());", R::ClockRead),
         ("setTimeout(() => 1, 1);", R::ClockRead),

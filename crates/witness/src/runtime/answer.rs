@@ -81,6 +81,10 @@ pub(super) fn read(
         let covered = CoveredFunction { place: Place::Line(line), name, executed: true };
         functions.entry(path).or_default().insert(covered);
     }
+    if plain.stderr.bytes > 0 {
+        let what = "stderr".to_owned();
+        coverage.uses.push(RuntimeUse { what, path: String::new(), function: String::new(), count: 1 });
+    }
     coverage.uses.sort();
     coverage.files = functions
         .into_iter()
