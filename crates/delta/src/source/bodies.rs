@@ -11,6 +11,9 @@ use super::{Function, Language, Place};
 /// Most bytes of one source.
 pub const MAX_SOURCE_BYTES: usize = 8 << 20;
 
+/// Room for the parser: only what it uses of it is ever memory.
+const PARSER_STACK_BYTES: usize = 1 << 30;
+
 /// Why a source is not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Unread {
@@ -82,9 +85,18 @@ fn parse(source: &str, language: Language) -> Result<Tree, Unread> {
         Language::Python => tree_sitter_python::LANGUAGE.into(),
         Language::JavaScript => tree_sitter_javascript::LANGUAGE.into(),
     };
-    let mut parser = Parser::new();
-    parser.set_language(&grammar).map_err(|_| Unread::Syntax)?;
-    let tree = parser.parse(source, None).ok_or(Unread::Syntax)?;
+    // The parser lets go of what it tried by recursion, as deep as the source is long.
+    let parsed = std::thread::scope(|scope| {
+        let parse = || {
+            let mut parser = Parser::new();
+            parser.set_language(&grammar).ok()?;
+            parser.parse(source, None)
+        };
+        let thread =
+            std::thread::Builder::new().stack_size(PARSER_STACK_BYTES).spawn_scoped(scope, parse).ok()?;
+        thread.join().ok().flatten()
+    });
+    let tree = parsed.ok_or(Unread::Syntax)?;
     if tree.root_node().has_error() { Err(Unread::Syntax) } else { Ok(tree) }
 }
 
@@ -114,16 +126,23 @@ pub(super) fn functions(
     let mut found = Functions { idle: Vec::new(), bodies: Vec::new(), names: Vec::new() };
     let mut cursor = tree.walk();
     let mut enclosing: Vec<usize> = Vec::new();
+    let mut decorated = (0, 0);
     loop {
         let node = cursor.node();
         while enclosing.last().is_some_and(|end| *end <= node.start_byte()) {
             enclosing.pop();
         }
+        if node.kind() == "decorated_definition" {
+            decorated = (node.end_byte(), node.start_position().row);
+        }
         if let Some(body) = body_of(node, language) {
             let nested = language == Language::Python && !enclosing.is_empty();
             let inside = found.idle.last().is_some_and(|idle: &Idle| idle.lines.end > node.start_byte());
             if !nested && !inside {
-                found.idle.extend(idle(source, node, body, language, &coverage));
+                // What is decorated ends where its definition does.
+                let (end, row) = decorated;
+                let first = if end == node.end_byte() { row } else { node.start_position().row };
+                found.idle.extend(idle(source, (node, body), first, language, &coverage));
             }
             found.bodies.push(body.byte_range());
             enclosing.push(node.end_byte());
@@ -161,14 +180,14 @@ fn body_of<'t>(node: Node<'t>, language: Language) -> Option<Node<'t>> {
 
 fn idle(
     source: &str,
-    node: Node<'_>,
-    body: Node<'_>,
+    (node, body): (Node<'_>, Node<'_>),
+    first: usize,
     language: Language,
     coverage: &Coverage,
 ) -> Option<Idle> {
     let name = node.child_by_field_name("name").map_or("a function", |name| &source[name.byte_range()]);
     let (lines, kind) = match language {
-        Language::Python => python(source, node, body, coverage)?,
+        Language::Python => python(source, node, body, first, coverage)?,
         Language::JavaScript => javascript(source, node, body, coverage)?,
     };
     Some(Idle { name: name.to_owned(), lines, kind })
@@ -182,9 +201,15 @@ fn has_child(node: Node<'_>, kind: &str) -> bool {
 /// The first two lines may declare the encoding.
 const FIRST_FREE_ROW: usize = 2;
 
-fn python(source: &str, node: Node<'_>, body: Node<'_>, coverage: &Coverage) -> Option<(Range<usize>, Kind)> {
-    let decorated = node.parent().filter(|parent| parent.kind() == "decorated_definition").unwrap_or(node);
-    let (first, last) = (decorated.start_position().row as u32 + 1, node.end_position().row as u32 + 1);
+/// `first` is the row of the function's first decorator, or its own.
+fn python(
+    source: &str,
+    node: Node<'_>,
+    body: Node<'_>,
+    first: usize,
+    coverage: &Coverage,
+) -> Option<(Range<usize>, Kind)> {
+    let (first, last) = (first as u32 + 1, node.end_position().row as u32 + 1);
     if node.kind() != "function_definition" || coverage.python_ran(first, last) {
         return None;
     }
