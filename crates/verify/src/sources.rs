@@ -92,7 +92,8 @@ impl Verifier {
         };
         let proven = tokio::task::spawn_blocking(move || {
             let run = source_run(&ready.capsule, &ready.files, &slot, coverage);
-            let proven = prove_source((a, &tree_a), (b, &tree_b), &run, SourceRule::Files);
+            let prove = |rule| prove_source((a, &tree_a), (b, &tree_b), &run, rule);
+            let proven = prove(SourceRule::Files).or_else(|_| prove(SourceRule::Functions));
             let codes = |refusals: Vec<assay_delta::source::SourceRefusal>| {
                 let codes: BTreeSet<String> =
                     refusals.iter().map(|refusal| sql::word(&refusal.reason)).collect();
@@ -171,6 +172,7 @@ pub fn source_run(
         function: used.function,
         count: used.count,
     });
+    let uses = uses.chain(options(capsule, language));
     let subject = format!("{root}/");
     let outside = functions.keys().filter(|path| !path.starts_with(&subject) || !of_subject(path));
     let outside = outside.filter(|path| !is_standard(path));
@@ -185,6 +187,46 @@ pub fn source_run(
         looked_up: coverage.looked_up.into_iter().collect(),
         opened: coverage.opened.into_iter().filter(of_subject).collect(),
     }
+}
+
+/// Options of the runtime that are not known to leave what is compared as it is.
+fn options(capsule: &Capsule, language: Language) -> Vec<Use> {
+    const VARIABLES: [&str; 11] = [
+        "PYTHONPATH",
+        "PYTHONHOME",
+        "PYTHONDONTWRITEBYTECODE",
+        "PYTHONHASHSEED",
+        "PYTHONUNBUFFERED",
+        "PYTHONIOENCODING",
+        "PYTHONUTF8",
+        "PYTHONNOUSERSITE",
+        "NODE_PATH",
+        "NODE_ENV",
+        "NODE_NO_WARNINGS",
+    ];
+    let known: &[&str] = match language {
+        Language::Python => &["-B", "-E", "-I", "-P", "-S", "-s", "-u"],
+        Language::JavaScript => &[],
+    };
+    let is_own = |name: &str| ["PYTHON", "NODE_", "V8_"].iter().any(|prefix| name.starts_with(prefix));
+    let variables = capsule
+        .environment
+        .iter()
+        .filter(|(name, value)| is_own(name) && !VARIABLES.contains(&name.as_str()) && !value.is_empty());
+    let words = capsule
+        .command
+        .iter()
+        .skip(1)
+        .take_while(|word| word.starts_with('-') && *word != "-c" && *word != "-m");
+    let words = words.filter(|word| !known.contains(&word.as_str()));
+    let all = variables.map(|(name, _)| name.clone()).chain(words.cloned());
+    all.map(|what| Use {
+        what: format!("option {what}"),
+        path: String::new(),
+        function: String::new(),
+        count: 1,
+    })
+    .collect()
 }
 
 fn function(covered: &assay_witness::CoveredFunction) -> Function {

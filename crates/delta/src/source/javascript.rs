@@ -1,12 +1,35 @@
 //! What a Node program asked for that shows more of its sources than what they do.
 
-use super::lex::Part;
 use super::{SourceReason, SourceRefusal, SourceRun};
 
-/// Names that give texts of sources or their positions.
-pub(super) const INTROSPECTION: [&str; 2] = ["prepareStackTrace", "getFunctionLocation"];
-/// Names that read clocks.
-pub(super) const CLOCKS: [&str; 4] = ["Date", "performance", "hrtime", "uptime"];
+/// Names that give texts of sources, their positions, or how much memory they take.
+const INTROSPECTION: [&str; 18] = [
+    "prepareStackTrace",
+    "getFunctionLocation",
+    "getPosition",
+    "getCallSite",
+    "getCallSites",
+    "inspector",
+    "internalBinding",
+    "_linkedBinding",
+    "memoryUsage",
+    "resourceUsage",
+    "getHeapStatistics",
+    "getReport",
+    "WebAssembly",
+    "reallyExit",
+    "structuredClone",
+    "postMessage",
+    "binding",
+    "_compile",
+];
+/// Names that tell when memory is reclaimed.
+const FINALISERS: [&str; 2] = ["WeakRef", "FinalizationRegistry"];
+/// Names that give lines.
+const LINES: [&str; 4] = ["stack", "lineNumber", "captureStackTrace", "stackTraceLimit"];
+/// Names that read clocks or set timers.
+const CLOCKS: [&str; 8] =
+    ["Date", "performance", "hrtime", "uptime", "setTimeout", "setInterval", "Atomics", "cpuUsage"];
 /// The fields of `package.json` that Node's resolver reads.
 const RESOLVER_FIELDS: [&str; 5] = ["name", "main", "exports", "imports", "type"];
 
@@ -25,15 +48,45 @@ const READING: [&str; 9] = [
 const SIZES: [&str; 7] = ["statSync", "lstatSync", "fstatSync", "stat", "lstat", "fstat", "statfsSync"];
 const LISTING: [&str; 5] = ["readdirSync", "readdir", "opendirSync", "opendir", "globSync"];
 
-/// Whether a name of a clock is used as a name of a class only: `x instanceof Date`, `Date.parse`.
-pub(super) fn names_only(parts: &[Part], at: usize) -> bool {
-    const HARMLESS: [&str; 3] = ["parse", "UTC", "prototype"];
-    let text = |at: Option<usize>| match at.and_then(|at| parts.get(at)) {
-        Some(Part::Token(_, text)) => text.as_str(),
-        _ => "",
-    };
-    text(at.checked_sub(1)) == "instanceof"
-        || text(Some(at + 1)) == "." && HARMLESS.contains(&text(Some(at + 2)))
+/// What a word in code that may have run leads to. A clock may be named where only its class is: `x instanceof
+/// Date`, `Date.parse`.
+pub(super) fn of_word(word: &str, piece: &str, moved: bool) -> Option<SourceReason> {
+    let shown = INTROSPECTION.contains(&word) || LOADER.contains(&word) && of_module(word, piece);
+    if shown || moved && LINES.contains(&word) {
+        Some(SourceReason::Introspection)
+    } else if FINALISERS.contains(&word) {
+        Some(SourceReason::FinalisersRun)
+    } else if CLOCKS.contains(&word) && !names_only(word, piece) {
+        Some(SourceReason::ClockRead)
+    } else {
+        None
+    }
+}
+
+/// Names of Node's module loader that hand a module's text to the program.
+const LOADER: [&str; 5] = ["wrap", "wrapper", "register", "registerHooks", "module"];
+
+/// Whether a word is a part of the loader, or a text that loads it.
+fn of_module(word: &str, piece: &str) -> bool {
+    let at = (word.as_ptr() as usize).saturating_sub(piece.as_ptr() as usize);
+    let (before, after) =
+        (piece.get(..at).unwrap_or_default(), piece.get(at + word.len()..).unwrap_or_default());
+    match word {
+        "module" => before.ends_with(['\'', '"', '`', ':']) && after.starts_with(['\'', '"', '`']),
+        _ => before.ends_with("odule.") || before.ends_with("constructor."),
+    }
+}
+
+fn names_only(word: &str, piece: &str) -> bool {
+    // The word is a part of the piece.
+    let at = (word.as_ptr() as usize).saturating_sub(piece.as_ptr() as usize);
+    let (before, after) =
+        (piece.get(..at).unwrap_or_default(), piece.get(at + word.len()..).unwrap_or_default());
+    // A date of given numbers is no clock.
+    let given = after.strip_prefix('(').is_some_and(|rest| !rest.trim_start().starts_with([')', '.', '/']));
+    before.ends_with("instanceof ")
+        || word == "Date" && before.ends_with("new ") && given
+        || [".parse(", ".UTC(", ".prototype"].iter().any(|harmless| after.starts_with(harmless))
 }
 
 /// Whether the program read files itself, beyond what loading modules reads.
@@ -72,7 +125,7 @@ fn count(run: &SourceRun, module: &str, names: &[&str]) -> u64 {
 }
 
 /// Refusals for what a run asked for, given that some source differs.
-pub(super) fn refusals(run: &SourceRun) -> Vec<SourceRefusal> {
+pub(super) fn refusals(run: &SourceRun, moved: bool) -> Vec<SourceRefusal> {
     let mut all = Vec::new();
     let mut refuse = |reason, detail: &str| {
         all.push(SourceRefusal { reason, place: "the run".to_owned(), detail: detail.to_owned() });
@@ -80,15 +133,30 @@ pub(super) fn refusals(run: &SourceRun) -> Vec<SourceRefusal> {
     for used in &run.uses {
         let what = used.what.as_str();
         let Some((module, name)) = what.strip_prefix("run ").and_then(|rest| rest.split_once(' ')) else {
-            if what == "function_source" {
-                refuse(SourceReason::Introspection, "a function was turned into its source");
+            match what {
+                "function_source" => {
+                    refuse(SourceReason::Introspection, "a function was turned into its source");
+                }
+                "uncaught" | "stderr" if moved => {
+                    refuse(SourceReason::Introspection, "an exception was reported")
+                }
+                _ if what.starts_with("option ") => refuse(SourceReason::RuntimeUnknown, what),
+                _ => {}
             }
             continue;
         };
         match (module, name) {
-            (_, "prepareStackTraceCallback" | "prepareStackTrace") | ("node:assert", "getErrMessage") => {
+            (_, "prepareStackTraceCallback" | "prepareStackTrace") if moved => {
                 refuse(SourceReason::Introspection, "a stack was turned into text");
             }
+            ("node:assert", "getErrMessage")
+            | ("node:v8", _)
+            | ("node:internal/process/report", _)
+            | ("node:util", "getCallSite" | "getCallSites") => {
+                refuse(SourceReason::Introspection, what);
+            }
+            (_, "cjsPreparseModuleExports") => refuse(SourceReason::SourceReadAsData, what),
+            ("node:internal/timers", "Timeout") => refuse(SourceReason::ClockRead, what),
             (
                 "node:vm",
                 "Script" | "runInContext" | "runInNewContext" | "runInThisContext" | "createContext"
@@ -104,10 +172,22 @@ pub(super) fn refusals(run: &SourceRun) -> Vec<SourceRefusal> {
             _ => {}
         }
     }
+    if run.opened.iter().any(|path| path.ends_with(".node")) {
+        refuse(SourceReason::NativeCode, "a native module");
+    }
+    if !known_version(&run.version) {
+        refuse(SourceReason::RuntimeUnknown, &run.version);
+    }
     if reads_files(run) {
         refuse(SourceReason::SourceReadAsData, "the program reads files itself");
     }
     all
+}
+
+/// The releases whose loader and coverage are known.
+fn known_version(version: &str) -> bool {
+    let major = version.trim_start_matches('v').split('.').next().and_then(|major| major.parse().ok());
+    major.is_some_and(|major: u32| (18..=22).contains(&major))
 }
 
 /// What Node's resolver reads of a `package.json`, in order; none where it is no object.

@@ -1,31 +1,43 @@
 //! Carry-over of interpreted programs: the proof at source level.
 //!
-//! [`SourceRule::Files`] is what the pipeline acts on: everything that the run looked at is the same byte
-//! by byte. What follows is the argument of [`SourceRule::Functions`], which is measured only; holes that a
-//! review found in it are in `docs/carry-over.md`.
-//!
 //! # The argument
 //! A is the tree that was run and B another tree for its place; the runtime, its libraries, command,
 //! environment and every other file are the same bytes. A run can differ only from where it first gets
 //! something else from B than from A: the bytes of a file that it opens, a name that it looks up or finds
 //! in a listing, or a size. So every file that was opened is there in both; where its bytes differ it is a
-//! source that the runtime compiled, and its token stream (`lex.rs`) is the same in the module's own code
-//! and in every function that was executed. A function that was not executed is only created: what can be
-//! seen of it then (name, parameters, defaults, decorators, annotations, documentation, whether it is a
-//! generator) is the same, and its body is free. Names that are only in one of the trees were neither looked
-//! up nor could an import have found them.
+//! source that the runtime compiled.
 //!
-//! What a program can learn of a source besides what it does (line numbers, its text, its size, the time
-//! that passed while it was read) is either not asked for, as the runtime's own coverage and the tokens of
-//! everything executed show, or the run does not carry. What remains is named in [`SourceAssumption`].
-//! Evaluated code is the same text in both runs, because what makes it is the same.
+//! *What may differ in it.* Whole lines in the interior of functions that were not executed, as the runtime's
+//! own coverage says, nothing in them executed either ([`bodies`]). Every other byte is the same: all code
+//! that ran, comments, blank lines, signatures, decorators, the line of an opening and of a closing brace. No
+//! line that holds a byte of executed code differs, and the column of nothing changes ([`lines`]).
+//!
+//! *What the rest can see of such a function without calling it* is what its compiler makes of it. Both texts
+//! are recognised by a small grammar ([`subset`]): they compile, without a warning, and leave the compiler
+//! in the state in which they found it. Documentation, whether it is a generator, whether it asks for its
+//! class, directives and captured variables are the same. Python's functions within functions, whose names
+//! change the cells of executed code, are never free.
+//!
+//! *Its code or text can be asked for*: attributes that lead to a code object are reported by CPython's audit
+//! hooks, V8's `toString` by the observer; words that lead there in any code that may have run, native
+//! modules, and options of the runtime that are not known refuse the run.
+//!
+//! *Positions.* Columns never change. Where lines do, because a body has more or fewer of them, a run
+//! that shows a stack, a warning or an uncaught exception, or names an attribute that holds a line, is
+//! refused.
+//!
+//! *Time.* Virtual time counts events, and reading or compiling another text may take another number of
+//! them: a run that reads a clock or sets a timer is refused. Memory is not compared; what is taken for
+//! granted of it is in [`SourceAssumption`], and perturbed replays of every witness test it.
+//!
+//! [`SourceRule::Files`] asks for less trust: everything that the run looked at is the same byte by byte.
 
-mod compiles;
+mod bodies;
 mod javascript;
-mod lex;
+mod lines;
 mod prove;
 mod python;
-mod units;
+mod subset;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,12 +45,23 @@ use assay_evidence::Sha256;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use lex::MAX_SOURCE_BYTES;
+pub use bodies::MAX_SOURCE_BYTES;
 pub use prove::{SourceRule, prove_source};
 pub use python::is_standard;
 
 /// The version of the normal form; proofs of another one are not compared.
-pub const SOURCE_NORMALISER_VERSION: u32 = 1;
+pub const SOURCE_NORMALISER_VERSION: u32 = 2;
+
+/// The lines of a source, as bytes, that may differ by [`SourceRule::Functions`]: interiors of functions that
+/// did not run. None where it is not read.
+pub fn idle_lines(
+    source: &[u8],
+    language: Language,
+    covered: &BTreeSet<Function>,
+) -> Vec<std::ops::Range<usize>> {
+    let found = bodies::text(source, language).and_then(|text| bodies::functions(text, language, covered));
+    found.map(|found| found.idle.into_iter().map(|idle| idle.lines).collect()).unwrap_or_default()
+}
 
 /// A language that is compared at source level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -133,12 +156,10 @@ pub struct SourceRun {
 pub enum SourceReason {
     /// A source cannot be read without doubt.
     SourceUnreadable,
-    /// A function that was executed is in no source that was read.
+    /// A module's own code was not seen to run.
     ExecutedCodeUnknown,
-    /// An executed function's tokens differ.
+    /// A line differs that is in no body of a function that did not run.
     SourceDiffers,
-    /// A module's own code differs: its statements, their order, a signature, a class body.
-    ModuleCodeDiffers,
     /// What can be seen of a function that was not executed differs.
     SignatureDiffers,
     /// A file that was opened is not there.
@@ -161,8 +182,12 @@ pub enum SourceReason {
     FinalisersRun,
     /// The program made another realm, worker or process.
     OtherRealm,
-    /// A body that was not executed may not compile, or may be compiled with a warning.
+    /// A body that was not executed is not recognised: it may not compile, or with a warning.
     MayNotCompile,
+    /// Native code was loaded, which may look at functions without being seen.
+    NativeCode,
+    /// The runtime has a version or was given an option that is not known.
+    RuntimeUnknown,
 }
 
 impl std::fmt::Display for SourceReason {
@@ -208,14 +233,11 @@ pub enum SourceAssumption {
     AddressesNotObserved,
     /// The run does not depend on when the runtime reclaims memory or compiles code.
     CollectionTimeNotObserved,
-    /// Timers of the run are further apart than reading its sources takes.
-    TimersFarApart,
-    /// The program does not tamper with its runtime's coverage.
+    /// The program does not tamper with its runtime's coverage, nor do otherwise because it is observed.
     CoverageNotTampered,
-    /// What runs while the interpreter is torn down ran before.
-    TeardownRunsNothingNew,
-    /// Bodies that were not executed compile in B without a warning, past what is checked.
-    UnexecutedBodiesCompile,
+    /// No message of an error that V8 makes itself quotes the text of a function that did not run (it does so
+    /// where one is extended, frozen or iterated over by mistake).
+    MessagesQuoteNoFunction,
 }
 
 /// How a file that was opened compares.
@@ -224,8 +246,8 @@ pub enum SourceAssumption {
 pub enum SameBy {
     /// The same bytes.
     Bytes,
-    /// The same tokens in everything that was executed.
-    Tokens,
+    /// The same bytes, but for bodies of functions that were not executed.
+    Executed,
     /// The same fields that Node's resolver reads (`package.json`).
     ResolverFields,
 }
@@ -242,11 +264,12 @@ pub struct FilePair {
     pub candidate: Sha256,
     /// How they compare.
     pub same_by: SameBy,
-    /// Executed functions that were compared, by name and digest of their tokens.
+    /// Functions that were not executed and whose bodies differ, by name.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub functions: Vec<(String, Sha256)>,
-    /// Bodies that were not executed and differ.
-    pub free_bodies: u64,
+    pub free_bodies: Vec<String>,
+    /// Whether code that was executed stands on other lines.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub moved: bool,
 }
 
 /// The body of a `deltaProof` statement at source level.

@@ -4,34 +4,31 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use assay_evidence::Sha256;
 
-use super::lex::{Lexed, Part, lex, text};
-use super::units::{Executed, compare, digest};
+use super::bodies::{Functions, functions, text, words};
+use super::lines::compare;
 use super::{
-    FilePair, Language, SOURCE_NORMALISER_VERSION, SameBy, SourceAssumption, SourceProof, SourceReason,
-    SourceRefusal, SourceRun, SourceTree, TreeEntry, compiles, javascript, python,
+    FilePair, Function, Language, SOURCE_NORMALISER_VERSION, SameBy, SourceAssumption, SourceProof,
+    SourceReason, SourceRefusal, SourceRun, SourceTree, TreeEntry, javascript, python,
 };
 
 /// Most reasons that are told.
 const MAX_REFUSALS: usize = 64;
 
-const COMPARED: [&str; 7] = [
+const COMPARED: [&str; 6] = [
     "opened_files",
-    "module_code",
-    "executed_functions",
-    "signatures_of_other_functions",
+    "every_byte_but_bodies_that_did_not_run",
+    "what_is_seen_of_these",
     "names_looked_up",
     "names_an_import_could_find",
-    "introspection_sizes_and_clocks",
+    "introspection_positions_sizes_and_clocks",
 ];
 
-const ASSUMPTIONS: [SourceAssumption; 7] = [
+const ASSUMPTIONS: [SourceAssumption; 5] = [
     SourceAssumption::SameCapsuleAndRunner,
     SourceAssumption::AddressesNotObserved,
     SourceAssumption::CollectionTimeNotObserved,
-    SourceAssumption::TimersFarApart,
     SourceAssumption::CoverageNotTampered,
-    SourceAssumption::TeardownRunsNothingNew,
-    SourceAssumption::UnexecutedBodiesCompile,
+    SourceAssumption::MessagesQuoteNoFunction,
 ];
 
 /// What of the files is taken for granted, where the files are all that is compared.
@@ -44,10 +41,8 @@ pub enum SourceRule {
     /// In what the run neither opened nor looked up nor listed. That is seen by the runner from outside,
     /// system call by system call; nothing is asked of the program's language or of its own runtime.
     Files,
-    /// Besides, in bodies of functions that did not run and in what a language's grammar does not see. It
-    /// rests on coverage that is taken within the program's process.
-    ///
-    /// Not acted on: a review found programs that observe what it sets aside (`docs/carry-over.md`).
+    /// Besides, in the bodies of functions that did not run. It rests on coverage that is taken within the
+    /// program's process.
     Functions,
 }
 
@@ -61,18 +56,12 @@ pub fn prove_source(
     run: &SourceRun,
     rule: SourceRule,
 ) -> Result<SourceProof, Vec<SourceRefusal>> {
-    let mut prover =
-        Prover { a, b, run, rule, files: Vec::new(), refusals: BTreeSet::new(), read: BTreeMap::new() };
+    let mut prover = Prover { a, b, run, rule, files: Vec::new(), refusals: BTreeSet::new(), moved: false };
     let unseen = prover.names();
     let changed = prover.opened();
-    if rule == SourceRule::Files {
-        prover.untouched(&changed);
-    } else if !changed.is_empty() {
+    prover.untouched(&changed);
+    if rule == SourceRule::Functions && !changed.is_empty() {
         prover.asked(&changed);
-    } else if unseen > 0 && run.language == Language::Python {
-        // An import's listing numbers the files that it meets, and a program may ask for the numbers.
-        let asked = python::refusals(run, &[]).into_iter();
-        prover.refusals.extend(asked.filter(|refusal| refusal.reason == SourceReason::SizesObserved));
     }
     if !prover.refusals.is_empty() {
         return Err(prover.refusals.into_iter().take(MAX_REFUSALS).collect());
@@ -103,8 +92,8 @@ struct Prover<'a> {
     rule: SourceRule,
     files: Vec<FilePair>,
     refusals: BTreeSet<SourceRefusal>,
-    /// Sources of A that were read, with what ran of them.
-    read: BTreeMap<String, (Lexed, Executed)>,
+    /// Whether executed code stands on other lines.
+    moved: bool,
 }
 
 impl<'a> Prover<'a> {
@@ -127,9 +116,10 @@ impl<'a> Prover<'a> {
         differing.len() as u64
     }
 
-    /// Refuses every difference in what the run opened, looked up or listed.
+    /// Refuses every difference in what the run opened, looked up or listed, but for what is compared closer.
     fn untouched(&mut self, changed: &[&str]) {
-        for path in changed {
+        let closer = self.rule == SourceRule::Functions;
+        for path in changed.iter().filter(|_| !closer) {
             self.refuse(SourceReason::SourceDiffers, path, "it was opened, and its bytes differ");
         }
         let (shapes_a, shapes_b) = (shapes(self.a), shapes(self.b));
@@ -137,7 +127,8 @@ impl<'a> Prover<'a> {
         let links = shapes_a.values().chain(shapes_b.values()).any(|shape| matches!(shape, Shape::Link(_)));
         for path in names {
             let same_name = shapes_a.get(path) == shapes_b.get(path);
-            if same_name && bytes(self.a, path) == bytes(self.b, path) {
+            let compared = closer && changed.contains(&path);
+            if same_name && (compared || bytes(self.a, path) == bytes(self.b, path)) {
                 continue;
             }
             let inside = |path: &str| match path {
@@ -198,7 +189,7 @@ impl<'a> Prover<'a> {
                 continue;
             };
             if bytes_a == bytes_b {
-                self.pair(path, bytes_a, bytes_b, SameBy::Bytes, Vec::new(), 0);
+                self.pair(path, bytes_a, bytes_b, SameBy::Bytes, Vec::new(), false);
             } else {
                 changed.push(path);
                 if self.rule == SourceRule::Functions {
@@ -215,18 +206,11 @@ impl<'a> Prover<'a> {
         bytes_a: &[u8],
         bytes_b: &[u8],
         same_by: SameBy,
-        functions: Vec<(String, Sha256)>,
-        free_bodies: u64,
+        free_bodies: Vec<String>,
+        moved: bool,
     ) {
         let (baseline, candidate) = (Sha256::of(bytes_a), Sha256::of(bytes_b));
-        self.files.push(FilePair {
-            path: path.to_owned(),
-            baseline,
-            candidate,
-            same_by,
-            functions,
-            free_bodies,
-        });
+        self.files.push(FilePair { path: path.to_owned(), baseline, candidate, same_by, free_bodies, moved });
     }
 
     fn changed(&mut self, path: &str, inside: &str, bytes_a: &[u8], bytes_b: &[u8]) {
@@ -239,7 +223,7 @@ impl<'a> Prover<'a> {
         } else if name == "package.json" && self.is_only_resolved() {
             let same = javascript::resolver_fields(bytes_a).zip(javascript::resolver_fields(bytes_b));
             if same.is_some_and(|(a, b)| a == b) {
-                self.pair(path, bytes_a, bytes_b, SameBy::ResolverFields, Vec::new(), 0);
+                self.pair(path, bytes_a, bytes_b, SameBy::ResolverFields, Vec::new(), false);
             } else {
                 self.refuse(SourceReason::DataDiffers, path, "fields that the resolver reads differ");
             }
@@ -256,93 +240,99 @@ impl<'a> Prover<'a> {
 
     fn source(&mut self, path: &str, inside: &str, bytes_a: &[u8], bytes_b: &[u8]) {
         let language = self.run.language;
-        let (a, b) = match (lex(bytes_a, language), lex(bytes_b, language)) {
+        let (a, b) = match (text(bytes_a, language), text(bytes_b, language)) {
             (Ok(a), Ok(b)) => (a, b),
             (Err(why), _) | (_, Err(why)) => {
                 return self.refuse(SourceReason::SourceUnreadable, path, why.to_string());
             }
         };
-        let Some(executed) = self.executed(path, inside, &a, bytes_a) else { return };
-        let compared = compare(&a, &b, &executed);
-        let free: Vec<usize> = compared.free.iter().map(|(_, in_b)| *in_b).collect();
-        let compiles = text(bytes_b, language)
-            .ok()
-            .and_then(|source| compiles::refusal(&a, &b, source, language, &free));
-        for (reason, detail) in compared.refused.into_iter().chain(compiles) {
-            self.refuse(reason, path, detail);
+        let Some(covered) = self.run.functions.get(inside) else { return };
+        let began = |function: &Function| function.executed && function.name == "<module>";
+        if language == Language::Python && !covered.iter().any(began) {
+            return self.refuse(SourceReason::ExecutedCodeUnknown, path, "its own code was not seen to run");
         }
-        let functions =
-            compared.executed.iter().map(|unit| (a.units[*unit].name.clone(), digest(&a.units[*unit])));
-        let functions = functions.collect();
-        self.pair(path, bytes_a, bytes_b, SameBy::Tokens, functions, free.len() as u64);
-        self.read.insert(path.to_owned(), (a, executed));
-    }
-
-    fn executed(&mut self, path: &str, inside: &str, lexed: &Lexed, bytes: &[u8]) -> Option<Executed> {
-        let source = text(bytes, self.run.language).ok()?;
-        let functions = self.run.functions.get(inside)?;
-        match Executed::of(lexed, source, functions, self.run.language) {
-            Ok(executed) => Some(executed),
-            Err(what) => {
-                self.refuse(SourceReason::ExecutedCodeUnknown, path, what);
-                None
+        let functions = match functions(a, language, covered) {
+            Ok(functions) => functions,
+            Err(why) => return self.refuse(SourceReason::SourceUnreadable, path, why.to_string()),
+        };
+        match compare(a, b, &functions) {
+            Err((reason, detail)) => self.refuse(reason, path, detail),
+            Ok(compared) => {
+                self.moved |= compared.moved;
+                self.pair(path, bytes_a, bytes_b, SameBy::Executed, compared.changed, compared.moved);
             }
         }
+        if language == Language::Python && self.compiled_beside(path) {
+            self.refuse(SourceReason::DataDiffers, path, "its compiled form was read or written");
+        }
+    }
+
+    /// Whether the compiled form of a Python source was opened.
+    fn compiled_beside(&self, path: &str) -> bool {
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let stem = name.strip_suffix(".py").unwrap_or(name);
+        let folder = if folder.is_empty() { String::new() } else { format!("{folder}/") };
+        let prefix = format!("{}/{folder}__pycache__/{stem}.", self.run.root);
+        let beside = format!("{}/{folder}{stem}.pyc", self.run.root);
+        let mut after = self.run.opened.range(prefix.clone()..);
+        self.run.opened.contains(&beside) || after.next().is_some_and(|first| first.starts_with(&prefix))
     }
 
     /// What the run asked for that a source of other bytes would answer otherwise.
     fn asked(&mut self, changed: &[&str]) {
         let found = match self.run.language {
-            Language::Python => python::refusals(self.run, changed),
-            Language::JavaScript => javascript::refusals(self.run),
+            Language::Python => python::refusals(self.run, changed, self.moved),
+            Language::JavaScript => javascript::refusals(self.run, self.moved),
         };
         self.refusals.extend(found);
-        for (inside, functions) in &self.run.functions {
-            let root = format!("{}/", self.run.root);
-            let relative = inside.strip_prefix(&root);
-            if relative.is_some_and(|path| self.read.contains_key(path)) {
-                continue;
-            }
+        for (inside, covered) in &self.run.functions {
+            let relative = inside.strip_prefix(&format!("{}/", self.run.root));
             let own = relative.and_then(|path| bytes(self.a, path));
             let Some(bytes) = own.or_else(|| self.run.outside.get(inside).map(Vec::as_slice)) else {
+                let runtimes =
+                    inside.starts_with("node:") || python::is_standard(inside) || inside.starts_with('<');
+                if !runtimes {
+                    self.refuse(SourceReason::SourceUnreadable, inside, "what it asks for is not known");
+                }
                 continue;
             };
-            let Ok(lexed) = lex(bytes, self.run.language) else {
+            let Ok(source) = text(bytes, self.run.language) else {
                 self.refuse(SourceReason::SourceUnreadable, inside, "what it asks for is not known");
                 continue;
             };
-            let source = text(bytes, self.run.language).unwrap_or_default();
-            // Where executed functions are not found, all of the source counts.
-            let executed = Executed::of(&lexed, source, functions, self.run.language).ok();
-            self.asks(inside, &lexed, executed.as_ref());
-        }
-        for (path, (lexed, executed)) in std::mem::take(&mut self.read) {
-            self.asks(&path, &lexed, Some(&executed));
+            // Where its functions are not found, all of the source counts.
+            let functions = functions(source, self.run.language, covered).ok();
+            self.asks(inside, source, functions.as_ref());
         }
     }
 
-    /// Refuses names in executed code that give positions, texts or times.
-    fn asks(&mut self, path: &str, lexed: &Lexed, executed: Option<&Executed>) {
-        let (shows, clocks): (&[&str], &[&str]) = match self.run.language {
-            Language::Python => (&python::INTROSPECTION, &[]),
-            Language::JavaScript => (&javascript::INTROSPECTION, &javascript::CLOCKS),
-        };
-        let units: Vec<usize> = match executed {
-            Some(executed) => executed.units().collect(),
-            None => (0..lexed.units.len()).collect(),
-        };
-        for unit in units {
-            let parts = &lexed.units[unit].parts;
-            for (at, part) in parts.iter().enumerate() {
-                let Part::Token(_, token) = part else { continue };
-                let place = format!("{path}: {}", lexed.units[unit].name);
-                let quoted = token.trim_matches(['"', '\'', '`']);
-                if shows.contains(&quoted) {
-                    self.refuse(SourceReason::Introspection, &place, token.clone());
-                } else if clocks.contains(&quoted) && !javascript::names_only(parts, at) {
-                    self.refuse(SourceReason::ClockRead, &place, token.clone());
+    /// Refuses words in whatever may have run that lead to positions, texts or times.
+    fn asks(&mut self, path: &str, source: &str, functions: Option<&Functions>) {
+        let idle = functions.map(|functions| functions.idle.as_slice()).unwrap_or_default();
+        let mut at = 0;
+        let ends =
+            idle.iter().map(|idle| (idle.lines.start, idle.lines.end)).chain([(source.len(), source.len())]);
+        for (end, next) in ends {
+            let piece = &source[at..end];
+            let commented = |line: &&str| !line.trim_start().starts_with('#');
+            let whole;
+            let piece = match self.run.language {
+                Language::Python => {
+                    whole = piece.split('\n').filter(commented).collect::<Vec<_>>().join("\n");
+                    whole.as_str()
+                }
+                Language::JavaScript => piece,
+            };
+            for word in words(piece) {
+                let reason = match self.run.language {
+                    Language::Python => python::of_word(word, self.moved),
+                    Language::JavaScript => javascript::of_word(word, piece, self.moved),
+                };
+                if let Some(reason) = reason {
+                    self.refuse(reason, path, word);
                 }
             }
+            at = next;
         }
     }
 }

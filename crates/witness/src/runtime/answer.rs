@@ -32,9 +32,18 @@ struct NodeAnswer {
     #[serde(rename = "runtime")]
     _runtime: String,
     version: String,
+    complete: bool,
+    uncaught: bool,
     scripts: Vec<(String, Vec<Function>)>,
     internals: Vec<(String, String, u64)>,
     sources: u64,
+}
+
+/// A function that ran while the interpreter was torn down: `[file, qualified name, first line]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Late {
+    late: (String, String, u32),
 }
 
 /// The coverage that the one block of a run tells.
@@ -46,9 +55,11 @@ pub(super) fn read(
     looked_up: &[String],
     plain: &RunReport,
 ) -> Result<RuntimeCoverage, Uncovered> {
-    let [block] = blocks else {
-        let code = if blocks.is_empty() { "no_answer" } else { "several_answers" };
-        return Err(Uncovered::new(code, format!("{} blocks", blocks.len())));
+    let (block, late) = match (runtime, blocks) {
+        (_, []) => return Err(Uncovered::new("no_answer", "no block")),
+        (_, [block]) => (block, Vec::new()),
+        (Runtime::Python, [block, late @ ..]) => (block, late_functions(late)?),
+        _ => return Err(Uncovered::new("several_answers", format!("{} blocks", blocks.len()))),
     };
     let opened: BTreeMap<&str, Option<Sha256>> =
         plain.files_opened.iter().map(|file| (file.path.as_str(), file.digest)).collect();
@@ -62,10 +73,18 @@ pub(super) fn read(
         opened: opened.keys().map(|&path| path.to_owned()).collect(),
         micros: report.wall_micros,
     };
-    let functions = match runtime {
+    let mut functions = match runtime {
         Runtime::Python => python(block, &mut coverage)?,
         Runtime::Node => node(block, &mut coverage)?,
     };
+    for (path, name, line) in late {
+        let covered = CoveredFunction { place: Place::Line(line), name, executed: true };
+        functions.entry(path).or_default().insert(covered);
+    }
+    if plain.stderr.bytes > 0 {
+        let what = "stderr".to_owned();
+        coverage.uses.push(RuntimeUse { what, path: String::new(), function: String::new(), count: 1 });
+    }
     coverage.uses.sort();
     coverage.files = functions
         .into_iter()
@@ -76,6 +95,13 @@ pub(super) fn read(
         })
         .collect();
     Ok(coverage)
+}
+
+/// What ran behind the end, or that a second process answered too.
+fn late_functions(blocks: &[Vec<u8>]) -> Result<Vec<(String, String, u32)>, Uncovered> {
+    let read = |block: &Vec<u8>| serde_json::from_slice::<Late>(block).map(|late| late.late);
+    let all: Result<Vec<_>, _> = blocks.iter().map(read).collect();
+    all.map_err(|_| Uncovered::new("several_answers", format!("{} more blocks", blocks.len())))
 }
 
 type Functions = BTreeMap<String, BTreeSet<CoveredFunction>>;
@@ -111,6 +137,9 @@ fn builtin(text: &str) -> &str {
 
 fn node(block: &[u8], coverage: &mut RuntimeCoverage) -> Result<Functions, Uncovered> {
     let answer: NodeAnswer = parse(block)?;
+    if !answer.complete {
+        return Err(Uncovered::new("incomplete", "the program took over how the process ends"));
+    }
     coverage.version = answer.version;
     let of = |what: String, count| RuntimeUse { what, path: String::new(), function: String::new(), count };
     for (url, name, count) in answer.internals {
@@ -118,6 +147,9 @@ fn node(block: &[u8], coverage: &mut RuntimeCoverage) -> Result<Functions, Uncov
     }
     if answer.sources > 0 {
         coverage.uses.push(of("function_source".to_owned(), answer.sources));
+    }
+    if answer.uncaught {
+        coverage.uses.push(of("uncaught".to_owned(), 1));
     }
     let mut functions = Functions::new();
     for (url, list) in answer.scripts {

@@ -16,8 +16,10 @@
     },
   });
   Object.defineProperty(Function.prototype, 'toString', { value: shown, writable: true, enumerable: false, configurable: true });
-  const emit = process.emit;
+  const emitted = process.emit;
+  const leave = process.reallyExit;
   let ended = false;
+  let uncaught = false;
   const end = () => {
     ended = true;
     let result = [];
@@ -35,15 +37,20 @@
       scripts.push([script.url, script.functions.map((f) =>
         [f.functionName, f.ranges[0].startOffset, f.ranges[0].endOffset, f.ranges[0].count > 0])]);
     }
-    const body = JSON.stringify({ runtime: 'node', version: process.version, scripts, internals, sources })
+    // Who takes over how the process ends may run code behind this.
+    const complete = process.emit === own && process.reallyExit === leave;
+    const version = process.version;
+    const body = JSON.stringify({ runtime: 'node', version, complete, uncaught, scripts, internals, sources })
       .replace(/[\u0000\u007f-\uffff]/g, (c) => '\\u' + c.charCodeAt(0).toString(16).padStart(4, '0'));
     let data = Buffer.from('\u0000assay-coverage:@NONCE@:' + body.length + '\u0000' + body + '\u0000', 'latin1');
     while (data.length > 0) data = data.subarray(fs.writeSync(2, data));
   };
-  process.emit = function (name) {
-    const answer = Reflect.apply(emit, this, arguments);
+  const own = function emit(name) {
+    if (name === 'uncaughtExceptionMonitor') uncaught = true;
+    const answer = Reflect.apply(emitted, this, arguments);
     if (name === 'exit' && !ended) end();
     return answer;
   };
+  process.emit = own;
   delete require.cache[__filename];
 })();

@@ -1,6 +1,7 @@
 //! `cargo xtask bench carryover-source`: mutants of interpreted programs, each proven or refused, and each
 //! replayed. A run that is carried over and shows something else when it is replayed may not be.
 
+mod idle;
 mod mutate;
 mod releases;
 mod subject;
@@ -90,7 +91,8 @@ pub fn run(options: &Options) -> Result<()> {
     for number in 0..options.mutants {
         let subject = &subjects[number % subjects.len()];
         let mut random = Random::of(options.seed, number as u64);
-        let made = (0..TRIES).find_map(|_| mutate::make(&subject.files, &subject.likely, &mut random));
+        let made = (0..TRIES)
+            .find_map(|_| mutate::make(&subject.files, &subject.likely, &subject.idle, &mut random));
         let Some(mutant) = made else { continue };
         let outcome = subject.judge(&mutant.files, &host)?;
         if outcome.refused.is_none() && !outcome.same {

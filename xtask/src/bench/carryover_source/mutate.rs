@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use super::idle;
 use crate::bench::carryover::Random;
 
 /// A tree's files by path.
 pub type Files = BTreeMap<String, Vec<u8>>;
 
 pub const HARMLESS: [&str; 4] =
-    ["comment line", "blank line", "comment at the end of a line", "file nobody reads"];
+    ["file nobody reads", "idle: statement more", "idle: statement changed", "idle: comment"];
 const KINDS: [&str; 14] = [
     "operator",
     "constant",
@@ -53,8 +54,17 @@ const OPERATORS: [(&str, &str); 16] = [
 ];
 
 /// Makes a mutant; `likely` are files that the run opens. None where the edit does not fit.
-pub fn make(original: &Files, likely: &[String], random: &mut Random) -> Option<Mutant> {
+pub fn make(
+    original: &Files,
+    likely: &[String],
+    idle: &idle::IdleLines,
+    random: &mut Random,
+) -> Option<Mutant> {
     const OPENED_SHARE: usize = 6;
+    const IDLE_SHARE: usize = 2;
+    if !idle.is_empty() && random.below(IDLE_SHARE) == 0 {
+        return idle::make(original, idle, random);
+    }
     let kind = *random.pick(&KINDS)?;
     let all: Vec<&String> = original.keys().collect();
     let path = if random.below(OPENED_SHARE) > 0 {
@@ -88,7 +98,7 @@ pub fn make(original: &Files, likely: &[String], random: &mut Random) -> Option<
     Some(Mutant { kind, path, files })
 }
 
-fn edit(kind: &'static str, path: &str, text: &str, random: &mut Random) -> Option<String> {
+pub fn edit(kind: &'static str, path: &str, text: &str, random: &mut Random) -> Option<String> {
     let is_source = path.ends_with(".py") || path.ends_with(".js");
     if kind == "data" {
         return (!is_source).then(|| digit(text, random)).flatten();
@@ -127,7 +137,7 @@ fn replaced(line: &str, pairs: &[(&str, &str)], random: &mut Random) -> Option<S
     Some(format!("{}{to}{}", &line[..*at], &line[at + from.len()..]))
 }
 
-fn digit(text: &str, random: &mut Random) -> Option<String> {
+pub fn digit(text: &str, random: &mut Random) -> Option<String> {
     let places: Vec<usize> =
         text.char_indices().filter(|(_, c)| c.is_ascii_digit()).map(|(at, _)| at).collect();
     let at = *random.pick(&places)?;

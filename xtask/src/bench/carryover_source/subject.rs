@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
-use assay_delta::source::{SourceRule, SourceRun, SourceTree, TreeEntry, prove_source};
+use assay_delta::source::{SourceRule, SourceRun, SourceTree, TreeEntry, idle_lines, prove_source};
 use assay_evidence::Sha256;
 use assay_verify::{source_run, source_tree};
 use assay_witness::{
@@ -12,6 +12,7 @@ use assay_witness::{
     replay, runtime_coverage,
 };
 
+use super::idle::IdleLines;
 use super::mutate::Files;
 use super::trace::mapped;
 use crate::corpus::entry::Entry;
@@ -30,6 +31,8 @@ pub struct Subject {
     pub files: Files,
     /// Files of it that the run opens.
     pub likely: Vec<String>,
+    /// Interiors of functions that the run does not execute.
+    pub idle: IdleLines,
     pub uncovered: Option<String>,
     tree: SourceTree,
     capsule: Capsule,
@@ -159,11 +162,21 @@ impl Subject {
         let opened = plain.files_opened.iter().filter_map(|file| file.path.strip_prefix(&prefix));
         let likely = opened.filter(|path| files.contains_key(*path)).map(str::to_owned).collect();
         let shown = Shown::of(&plain, &slot.path);
+        let mut idle = IdleLines::new();
+        for (inside, covered) in run.iter().flat_map(|run| &run.functions) {
+            let path = inside.strip_prefix(&prefix).and_then(|path| Some((path, files.get(path)?)));
+            let (Some((path, bytes)), Some(run)) = (path, &run) else { continue };
+            let lines = idle_lines(bytes, run.language, covered);
+            if !lines.is_empty() {
+                idle.insert(path.to_owned(), lines);
+            }
+        }
         Ok(Self {
             name: name.to_owned(),
             tree: source_tree(&original, &slot).context("the tree cannot be read")?,
             files,
             likely,
+            idle,
             uncovered,
             capsule,
             located,
@@ -218,18 +231,15 @@ impl Subject {
         })
     }
 
-    /// Whether a comment at the end of every source would carry.
+    /// Whether a comment more in some body that did not run would carry: it is in the grammar, and the run looks
+    /// at nothing.
     fn observes_nothing(&self, run: &SourceRun) -> bool {
         let mut tree = self.tree.clone();
-        for (path, entry) in &mut tree {
-            if let TreeEntry::File { bytes, .. } = entry {
-                let comment: &[u8] = match path.rsplit('.').next() {
-                    Some("py") => b"\n# end\n",
-                    Some("js") => b"\n// end\n",
-                    _ => continue,
-                };
-                bytes.extend_from_slice(comment);
-            }
+        let body = self.idle.iter().next().and_then(|(path, lines)| Some((path, lines.first()?)));
+        let Some((path, lines)) = body else { return false };
+        if let Some(TreeEntry::File { bytes, .. }) = tree.get_mut(path) {
+            let comment: &[u8] = if path.ends_with(".py") { b"    # more\n" } else { b"// more\n" };
+            bytes.splice(lines.start..lines.start, comment.iter().copied());
         }
         prove_source((Sha256::of(b"a"), &self.tree), (Sha256::of(b"b"), &tree), run, SourceRule::Functions)
             .is_ok()
