@@ -1,7 +1,7 @@
 //! Futexes, wholly emulated: the kernel never blocks a thread.
 
 use super::task::{Call, Flow, FutexKey, State, Wait};
-use super::time::{MONOTONIC_START, REAL_START, read_timespec};
+use super::time::{MONOTONIC_START, read_timespec};
 use super::{Machine, inherit};
 use crate::error::WitnessError;
 use crate::sys::memory;
@@ -46,7 +46,7 @@ fn wait(machine: &mut Machine<'_>, call: Call, key: FutexKey, mask: u32, absolut
             Err(error) => return Flow::Done(error),
             Ok(nanos) if absolute => {
                 let real = call.args[1] as i32 & libc::FUTEX_CLOCK_REALTIME != 0;
-                let base = if real { REAL_START } else { MONOTONIC_START };
+                let base = if real { machine.real_base() } else { MONOTONIC_START };
                 Some(nanos.saturating_sub(base).max(machine.now))
             }
             Ok(nanos) => Some(machine.now.saturating_add(nanos)),

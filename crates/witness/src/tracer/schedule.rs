@@ -24,7 +24,11 @@ impl Machine<'_> {
             if self.next_timer_due().is_some_and(|next| next <= self.now) {
                 self.fire_timers()?;
             }
-            if let Some(at) = self.current
+            if self.has_order() {
+                if let Some(at) = self.pick_by_order()? {
+                    return Ok(Some(at));
+                }
+            } else if let Some(at) = self.current
                 && matches!(self.tasks[at].state, State::Ready)
                 && !self.is_stopped(at)
                 && !self.yielded
@@ -57,6 +61,28 @@ impl Machine<'_> {
                 }
             }
         }
+    }
+
+    /// The thread highest in the chosen order of those that can run.
+    fn pick_by_order(&mut self) -> Result<Option<usize>, WitnessError> {
+        if let Some(at) = self.current
+            && (self.yielded || self.run_length >= SHARE)
+        {
+            // Whoever waits for another by asking again and again must not keep that one from running.
+            self.lower(at);
+            self.run_length = 0;
+        }
+        self.yielded = false;
+        for at in 0..self.tasks.len() {
+            self.wake_if_ready(at)?;
+        }
+        let ready = |at: &usize| matches!(self.tasks[*at].state, State::Ready) && !self.is_stopped(*at);
+        let best = (0..self.tasks.len()).filter(ready).max_by_key(|at| self.rank(self.tasks[*at].index));
+        if let Some(at) = best {
+            self.run_length = if self.current == Some(at) { self.run_length + 1 } else { 0 };
+            self.current = Some(at);
+        }
+        Ok(best)
     }
 
     /// Before time jumps: what the kernel delivers on its own account may still be under way, so it is
@@ -121,6 +147,7 @@ impl Machine<'_> {
         let (tid, tgid) = (self.tasks[at].tid, self.tasks[at].tgid);
         match wait {
             Wait::Futex { .. } if due => self.complete(at, -i64::from(libc::ETIMEDOUT)),
+            Wait::Semaphores { .. } if due => self.complete(at, -i64::from(libc::EAGAIN)),
             Wait::Sleep { .. } if due => self.complete(at, 0),
             Wait::Descriptor { fd, events, then, .. } => {
                 if !self.would_block(tgid, fd, events) {
@@ -171,7 +198,11 @@ impl Machine<'_> {
                     self.complete(at, -i64::from(libc::EAGAIN));
                 }
             }
-            Wait::Futex { .. } | Wait::Sleep { .. } => {}
+            Wait::Futex { .. }
+            | Wait::Sleep { .. }
+            | Wait::Semaphores { .. }
+            | Wait::Sending { .. }
+            | Wait::Receiving { .. } => {}
         }
         Ok(())
     }
