@@ -132,10 +132,14 @@ impl Machine<'_> {
             .map_or(own, |(device, inode, offset)| FutexKey::Shared { device, inode, offset })
     }
 
-    /// Wakes up to `count` waiters in the order of their birth.
+    /// Wakes up to `count` waiters in the order of their birth, or else in the chosen one.
     pub(crate) fn wake(&mut self, key: FutexKey, count: u32, mask: u32) -> i64 {
         let mut woken = 0;
-        for at in 0..self.tasks.len() {
+        let mut waiters: Vec<usize> = (0..self.tasks.len()).collect();
+        if self.has_order() {
+            waiters.sort_by_key(|at| std::cmp::Reverse(self.rank(self.tasks[*at].index)));
+        }
+        for at in waiters {
             if woken >= i64::from(count) {
                 break;
             }

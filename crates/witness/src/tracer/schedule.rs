@@ -47,6 +47,9 @@ impl Machine<'_> {
             let from = self.current.map_or(0, |at| at + 1);
             let ready = |at: &usize| matches!(self.tasks[*at].state, State::Ready) && !self.is_stopped(*at);
             if let Some(at) = (0..count).map(|step| (from + step) % count).find(ready) {
+                if self.waits_again(at) {
+                    continue;
+                }
                 self.current = Some(at);
                 return Ok(Some(at));
             }
@@ -79,10 +82,35 @@ impl Machine<'_> {
         let ready = |at: &usize| matches!(self.tasks[*at].state, State::Ready) && !self.is_stopped(*at);
         let best = (0..self.tasks.len()).filter(ready).max_by_key(|at| self.rank(self.tasks[*at].index));
         if let Some(at) = best {
+            if self.waits_again(at) {
+                return self.pick_by_order();
+            }
             self.run_length = if self.current == Some(at) { self.run_length + 1 } else { 0 };
             self.current = Some(at);
         }
         Ok(best)
+    }
+
+    /// Whether a thread that was woken finds nothing any more, since another took it first: two processes that
+    /// wait for one listening socket are both woken by one connection.
+    fn waits_again(&mut self, at: usize) -> bool {
+        let Some((wait, events)) = self.tasks[at].woken_from.take() else { return false };
+        if events == self.events || self.tasks[at].exit.is_none() {
+            return false;
+        }
+        let tgid = self.tasks[at].tgid;
+        let is_ready = match &wait {
+            Wait::Set { .. } => self.set_ready(at) != Some(false),
+            Wait::Descriptor { fd, events, .. } => !self.would_block(tgid, *fd, *events),
+            Wait::Child { pid, .. } => self.child_to_wait_for(tgid, *pid) != Some(false),
+            _ => true,
+        };
+        if is_ready {
+            return false;
+        }
+        self.tasks[at].exit = None;
+        self.tasks[at].state = State::Waiting(wait);
+        true
     }
 
     /// Before time jumps: what the kernel delivers on its own account may still be under way, so it is
@@ -209,7 +237,11 @@ impl Machine<'_> {
 
     /// Lets the kernel do the call that a thread waited before.
     fn go_on(&mut self, at: usize, exit: Exit) {
-        self.tasks[at].state = State::Ready;
+        if let State::Waiting(wait) = std::mem::replace(&mut self.tasks[at].state, State::Ready) {
+            // A call that was made to come back at once needs no second look.
+            let looks = !matches!(exit, Exit::Restore { .. });
+            self.tasks[at].woken_from = looks.then_some((wait, self.events));
+        }
         self.tasks[at].exit = Some(exit);
     }
 

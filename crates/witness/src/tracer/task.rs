@@ -192,6 +192,8 @@ pub(crate) struct Task {
     pub ending_process: bool,
     /// The deadline of the interrupted wait that the call under way resumes.
     pub restarted_deadline: Option<u64>,
+    /// What it was woken from, and after how many events: another thread may take first what it waited for.
+    pub woken_from: Option<(Wait, u64)>,
 }
 
 /// What the tracer knows about a descriptor.
@@ -280,6 +282,7 @@ impl Task {
             long_write: None,
             ending_process: false,
             restarted_deadline: None,
+            woken_from: None,
         }
     }
 
