@@ -2,7 +2,7 @@
 
 use assay_witness::{Ending, Knob, RecordRequest, RunReport, Search, search};
 
-use crate::lab::{Lab, runtime, text};
+use crate::lab::{Lab, text};
 
 /// Two threads add to a counter that nothing guards.
 const COUNTER: &str = r#"
@@ -103,18 +103,6 @@ fn memory_that_was_never_written_and_a_leap_day() {
     assert_eq!(found_and_exact(&lab, &[fill.to_str().unwrap()], 100, &exits(4)).0, Knob::HeapFill);
     let clock = lab.compile("clock", CLOCK, &[]);
     assert_eq!(found_and_exact(&lab, &[clock.to_str().unwrap()], 300, &exits(5)).0, Knob::Clock);
-}
-
-#[test]
-fn check_then_act_in_python_threads() {
-    let Some(lab) = Lab::new() else { return };
-    let Some(python) = runtime("python3", &["-c", "import os,sys; print(os.path.realpath(sys.executable))"])
-    else {
-        return;
-    };
-    let code = "import threading,sys\nbalance=100\ndef fee(n):\n s=0\n for i in range(n): s+=i\n return s\ndef take():\n global balance\n if balance >= 100:\n  fee(300)\n  balance -= 100\nts=[threading.Thread(target=take) for _ in range(2)]\n[t.start() for t in ts]\n[t.join() for t in ts]\nsys.exit(3 if balance<0 else 0)";
-    let (knob, _) = found_and_exact(&lab, &[&python, "-S", "-c", code], 600, &exits(3));
-    assert_eq!(knob, Knob::Schedule);
 }
 
 #[test]
