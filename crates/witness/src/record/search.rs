@@ -20,7 +20,7 @@ use crate::tracer::random::Random;
 
 /// Most instructions single-stepped to count the steps of a run, and in a try.
 const MOST_COUNTED: u64 = 600_000;
-const MOST_STEPPED: u64 = 100_000;
+const MOST_STEPPED: u64 = MOST_COUNTED;
 /// Furthest from an event, in steps, that the turn is taken where not all steps could be counted.
 const WINDOW: u64 = 20_000;
 /// Most orders of threads whose steps are counted one by one; further ones are taken as the nearest of these.
