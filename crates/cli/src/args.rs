@@ -295,6 +295,10 @@ pub(crate) struct Record {
     /// File or whole directory to keep besides what the run touches, for other builds that ask for it
     #[arg(long, value_name = "PATH")]
     pub include: Vec<PathBuf>,
+    /// Run up to N times, each with another schedule of the threads, seed, clock or heap, and keep the first
+    /// run that shows what is expected; the capsule then replays exactly that
+    #[arg(long, value_name = "N", conflicts_with = "attach_core", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub search: Option<u32>,
     /// Directory inside and outside that the command runs in
     #[arg(long, default_value = "/", value_name = "DIR")]
     pub working_directory: PathBuf,

@@ -72,6 +72,12 @@ fn in_guard_band(definition: &IncidentDefinition, report: &RunReport) -> bool {
     })
 }
 
+/// Whether a run shows what the vulnerable side of an incident is expected to.
+pub fn shows_vulnerable(definition: &IncidentDefinition, report: &RunReport) -> bool {
+    let package = definition.package_path();
+    mismatch(&definition.expect.vulnerable, report, package.as_deref(), Budget::Over).is_none()
+}
+
 /// Which side of a budget is meant.
 #[derive(Clone, Copy)]
 pub(crate) enum Budget {

@@ -47,7 +47,7 @@ pub use expectation::{Side, SpecError};
 pub use handover::{ImportOutcome, ImportedWitness};
 pub use incident::{Expectations, Facts, IncidentDefinition, IncidentError, Kind};
 pub use incidents::{IncidentSummary, VerdictRecord};
-pub use judge::{Judgement, judge};
+pub use judge::{Judgement, judge, shows_vulnerable};
 pub use minimize::{MinimizeOutcome, MinimizeRequest};
 pub use observation::{FaultSummary, Observation};
 pub use pipeline::{IncidentVerdict, MAX_JOBS, Target, Unknown, Verification};

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::limits::Limits;
-use crate::schedule::{MAX_SWITCHES, Switch};
+use crate::schedule::{Conditions, MAX_SWITCHES, Switch};
 
 /// The version of the capsule's own format.
 pub const CAPSULE_SCHEMA: u32 = 1;
@@ -54,6 +54,9 @@ pub struct Capsule {
     /// Where turns are taken from threads that compute while others wait.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub schedule: Vec<Switch>,
+    /// What a search chose, so that the incident shows.
+    #[serde(skip_serializing_if = "Conditions::is_default", default)]
+    pub conditions: Conditions,
 }
 
 /// Bytes by digest and size.
@@ -206,6 +209,9 @@ impl Capsule {
         }
         if self.schedule.len() > MAX_SWITCHES {
             return Err(CapsuleError::TooMuch { what: "switches" });
+        }
+        if let Some(name) = self.conditions.first_out_of_range() {
+            return Err(CapsuleError::Limit { name });
         }
         self.check_texts()?;
         check_path(&self.working_directory)?;

@@ -45,7 +45,7 @@ pub use host::{EnvironmentClass, Host, Kernel, Profile, Refusal, RefusalCode, Tr
 pub use limits::{LimitKind, Limits, MAX_LIMITS};
 pub use oci::{manifest, witness_id};
 pub use perturb::Perturbation;
-pub use record::{RecordRequest, Recording, record};
+pub use record::{Attempt, Coverage, Found, Knob, RecordRequest, Recording, Search, record, search};
 pub use replay::{
     CoveragePlan, Layout, MAX_COVERAGE_ENTRIES, ReplayRequest, debug as replay_debugged, replay,
 };
@@ -57,7 +57,7 @@ pub use runtime::{
     CoveredFile, CoveredFunction, Place as SourcePlace, Runtime, RuntimeCoverage, RuntimeUse, Uncovered,
     runtime_coverage, runtime_of,
 };
-pub use schedule::{MAX_SWITCHES, Place, Switch};
+pub use schedule::{Conditions, MAX_CLOCK_START, MAX_ORDER, MAX_STACK_SHIFT, MAX_SWITCHES, Place, Switch};
 pub use source::{FileSource, Located, MapSource};
 
 /// The version of everything that decides what a replay shows; part of every verdict's cache key.

@@ -55,8 +55,13 @@ impl Perturbation {
 
     /// The variable to add for `malloc_fill`.
     pub(crate) fn variable(&self) -> Option<(&'static str, String)> {
-        self.malloc_fill.map(|fill| (FILL_VARIABLE, format!("glibc.malloc.perturb={fill}")))
+        self.malloc_fill.map(fill_variable)
     }
+}
+
+/// The variable that makes glibc fill memory with a byte.
+pub(crate) fn fill_variable(fill: u8) -> (&'static str, String) {
+    (FILL_VARIABLE, format!("glibc.malloc.perturb={fill}"))
 }
 
 /// Load and memory pressure while this lives.

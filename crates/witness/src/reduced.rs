@@ -50,6 +50,8 @@ pub(crate) fn replay(
         limits: capsule.limits,
         seed: capsule.seed,
         schedule: &capsule.schedule,
+        conditions: &capsule.conditions,
+        explore: None,
         patience: None,
         request,
         landlock: Some(rules(capsule, host)?),

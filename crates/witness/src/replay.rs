@@ -20,12 +20,13 @@ use crate::limits::Limits;
 use crate::perturb::{Beside, Perturbation};
 use crate::report::{Ending, LoadedModule, OpenedFile, Output, RunReport};
 use crate::root::{RootPlan, WRITABLE, c_string};
-use crate::schedule::Switch;
+use crate::schedule::{Conditions, Switch};
 use crate::source::FileSource;
 use crate::substitutes::{Files, Substitutes};
 use crate::sys::child::{self, Launch, NOBODY, Tree};
 use crate::sys::landlock::{Access, Network, Rules};
 use crate::sys::{filter, task};
+use crate::tracer::explore::{Explored, Plan};
 use crate::tracer::{self, ModuleFile, Observed, Setup, Visible};
 
 /// Most breakpoints in one plan, every byte of a trap range counted.
@@ -163,6 +164,8 @@ fn replay_beyond(
         limits: capsule.limits,
         seed: capsule.seed,
         schedule: &capsule.schedule,
+        conditions: &capsule.conditions,
+        explore: None,
         patience: None,
         request,
         landlock: landlock(host)?,
@@ -226,6 +229,8 @@ pub(crate) struct Run<'a> {
     pub limits: Limits,
     pub seed: u64,
     pub schedule: &'a [Switch],
+    pub conditions: &'a Conditions,
+    pub explore: Option<&'a Plan>,
     pub patience: Option<u64>,
     pub request: &'a ReplayRequest,
     pub landlock: Option<Rules>,
@@ -243,6 +248,8 @@ pub(crate) struct Beyond {
     pub touched: Vec<String>,
     /// Where a thread was that computed while others waited.
     pub stuck: Option<Switch>,
+    /// What exploring a schedule found out.
+    pub explored: Explored,
     /// Every path that was looked up.
     pub looked_up: Vec<String>,
     /// How many processes there were, and threads in all of them.
@@ -284,6 +291,8 @@ impl Run<'_> {
             limits: self.limits,
             seed: self.seed,
             schedule: self.schedule,
+            conditions: self.conditions,
+            explore: self.explore,
             patience: self.patience,
             coverage: &request.coverage,
             keep_trace: request.keep_trace.unwrap_or(0),
@@ -314,6 +323,8 @@ impl Run<'_> {
             |texts: &[String]| texts.iter().map(|text| c_string(text.as_str())).collect::<Result<_, _>>();
         let tree = self.tree;
         let mut environment = self.environment.clone();
+        let chosen = self.conditions.variables();
+        environment.extend(chosen.into_iter().map(|(name, value)| (name.to_owned(), value)));
         environment
             .extend(self.request.perturbation.variable().map(|(name, value)| (name.to_owned(), value)));
         let variable = |(name, value): (&String, &String)| c_string(format!("{name}={value}"));
@@ -435,6 +446,7 @@ fn report(
     let beyond = Beyond {
         touched: observed.touched.into_iter().collect(),
         stuck: observed.stuck,
+        explored: observed.explored,
         looked_up: observed.looked_up.into_iter().collect(),
         processes: observed.processes,
         threads: observed.threads,
@@ -509,6 +521,8 @@ pub(crate) fn try_sandbox(tree: Tree) -> Tried {
             limits,
             seed: 0,
             schedule: &[],
+            conditions: &Conditions::default(),
+            explore: None,
             patience: None,
             coverage: &[],
             keep_trace: 0,

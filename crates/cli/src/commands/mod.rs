@@ -15,6 +15,7 @@ mod quota;
 mod record;
 mod registry;
 mod release;
+mod search;
 mod serve;
 mod stack;
 mod system;

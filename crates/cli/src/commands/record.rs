@@ -8,7 +8,7 @@ use assay_witness::{Ending, Host, Limits, Located, RecordRequest, Recording, Run
 use serde_json::{Value, json};
 
 use super::privacy::{self, Cleared};
-use super::{read_input, role_and_path, text, witness};
+use super::{read_input, role_and_path, search, text, witness};
 use crate::args::Record;
 use crate::client::{Client, segment};
 use crate::error::{CliError, Exit};
@@ -29,12 +29,27 @@ pub(super) async fn run(client: &Client, args: &Record, output: &Output) -> Resu
     let subjects = subjects(args, known.as_ref())?;
     let budget = budget(args, known.as_ref())?;
     let request = request(args, &subjects, budget)?;
-    let spinner = output.spinner("recording");
-    let recording = tokio::task::block_in_place(|| assay_witness::record(&request, &host))?;
-    spinner.finish_and_clear();
+    let (recording, searched) = match args.search {
+        Some(tries) => {
+            let expected = search::expected(args, known.as_ref(), &subjects[0].0)?;
+            match search::run(&request, &host, tries, &expected, output)? {
+                (Some(recording), searched) => (recording, Some(searched)),
+                (None, searched) => return Ok(search::say_nothing_found(&args.incident, searched, output)),
+            }
+        }
+        None => {
+            let spinner = output.spinner("recording");
+            let recording = tokio::task::block_in_place(|| assay_witness::record(&request, &host))?;
+            spinner.finish_and_clear();
+            (recording, None)
+        }
+    };
     if args.dry_run {
-        let seen = seen(&recording.report);
-        output.data(&seen, || describe(&seen));
+        let mut seen = seen(&recording.report);
+        if let Some(searched) = &searched {
+            seen["search"] = searched.clone();
+        }
+        output.data(&seen, || search::line_before(&searched) + &describe(&seen));
         return Ok(Exit::Yes);
     }
     let is_new = known.is_none();
@@ -47,6 +62,9 @@ pub(super) async fn run(client: &Client, args: &Record, output: &Output) -> Resu
         client.post("/api/v1/incidents", &definition).await?;
     }
     let mut answer = add(client, &definition.id, &subjects[0].0, cleared, output).await?;
+    if let Some(searched) = &searched {
+        answer["search"] = searched.clone();
+    }
     let mut exit = Exit::Yes;
     if let Some(replays) = args.check {
         let checked = witness::checked(client, text(&answer, "witness"), replays, output).await?;
@@ -56,18 +74,20 @@ pub(super) async fn run(client: &Client, args: &Record, output: &Output) -> Resu
         answer["check"] = checked;
     }
     output.data(&answer, || {
-        format!(
-            "witness {} of {}: {}, {} files, {} bytes, {} events",
-            text(&answer, "witness"),
-            definition.id,
-            text(&answer["observation"], "ending"),
-            answer["files"],
-            answer["bytes"],
-            answer["events"]
-        ) + &answer
-            .get("check")
-            .map(|check| format!("\n{}", witness::describe_check(check)))
-            .unwrap_or_default()
+        search::line_before(&searched)
+            + &format!(
+                "witness {} of {}: {}, {} files, {} bytes, {} events",
+                text(&answer, "witness"),
+                definition.id,
+                text(&answer["observation"], "ending"),
+                answer["files"],
+                answer["bytes"],
+                answer["events"]
+            )
+            + &answer
+                .get("check")
+                .map(|check| format!("\n{}", witness::describe_check(check)))
+                .unwrap_or_default()
     });
     Ok(exit)
 }
@@ -175,7 +195,7 @@ fn budget(args: &Record, known: Option<&IncidentDefinition>) -> Result<Option<u6
     Ok(side.cpu_budget_milliseconds)
 }
 
-fn side(specs: &[String]) -> Result<Side, CliError> {
+pub(super) fn side(specs: &[String]) -> Result<Side, CliError> {
     let mut side = Side::default();
     for spec in specs {
         side.add(spec).map_err(|error| CliError::usage(error.to_string(), "see docs/concepts.md"))?;
@@ -230,8 +250,18 @@ fn new_definition(args: &Record, role: &str, report: &RunReport) -> Result<Incid
     if vulnerable.is_empty() {
         vulnerable = propose(report)?;
     }
+    definition_of(args, role, vulnerable, &report.ending)
+}
+
+/// The definition of a new incident with this vulnerable side.
+pub(super) fn definition_of(
+    args: &Record,
+    role: &str,
+    vulnerable: Side,
+    ending: &Ending,
+) -> Result<IncidentDefinition, CliError> {
     let fixed = side(&args.expect_fixed)?;
-    let kind = match (&vulnerable.cpu_budget_milliseconds, &report.ending) {
+    let kind = match (&vulnerable.cpu_budget_milliseconds, ending) {
         (Some(_), _) => Kind::Budget,
         (None, Ending::Exited { code: 0 }) => Kind::Output,
         _ => Kind::Crash,

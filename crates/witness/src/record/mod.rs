@@ -1,6 +1,7 @@
 //! Recording: one run with the host's tree in sight, then closing over what it touched.
 
 mod closure;
+mod search;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -16,9 +17,12 @@ use crate::limits::Limits;
 use crate::replay::{Beyond, ReplayRequest, Run, landlock};
 use crate::report::RunReport;
 use crate::root::{RootPlan, WRITABLE, c_string};
-use crate::schedule::{MAX_SWITCHES, Switch};
+use crate::schedule::{Conditions, MAX_SWITCHES, Switch};
 use crate::source::{FileSource, Located};
 use crate::sys::child::Tree;
+use crate::tracer::explore::Plan;
+
+pub use search::{Attempt, Coverage, Found, Knob, Search, search};
 
 /// What to record.
 #[derive(Clone, Debug, Default)]
@@ -89,6 +93,14 @@ pub(crate) fn digest_of(file: &File) -> io::Result<Sha256> {
 /// # Errors
 /// A request that makes no sense, files that cannot be read, or a sandbox that could not be built.
 pub fn record(request: &RecordRequest, host: &Host) -> Result<Recording, WitnessError> {
+    let command = checked_command(request, host)?;
+    let how = How { seed: request.seed, ..How::default() };
+    let ran = run_with_schedule(request, &command, host, &how)?;
+    close(request, command, how, ran)
+}
+
+/// The command with its program's absolute path, once everything else of the request makes sense.
+fn checked_command(request: &RecordRequest, host: &Host) -> Result<Vec<String>, WitnessError> {
     if let Some(lacking) = host.lacking() {
         let what = format!("recording needs namespaces: {}", lacking.what);
         return Err(WitnessError::Refused(Refusal { what, ..lacking.clone() }));
@@ -103,7 +115,32 @@ pub fn record(request: &RecordRequest, host: &Host) -> Result<Recording, Witness
     let program = closure::normalised(&Path::new(&request.working_directory).join(program));
     let mut command = request.command.clone();
     command[0] = program;
-    let (report, mut touched, schedule) = run_with_schedule(request, &command, host)?;
+    Ok(command)
+}
+
+/// What one of several runs of a request has of its own.
+#[derive(Clone, Debug, Default)]
+struct How {
+    seed: u64,
+    conditions: Conditions,
+    schedule: Vec<Switch>,
+}
+
+/// A run with its schedule, grown as far as the run needed it.
+struct Ran {
+    report: RunReport,
+    beyond: Beyond,
+    schedule: Vec<Switch>,
+}
+
+/// The capsule that holds what a run touched.
+fn close(
+    request: &RecordRequest,
+    command: Vec<String>,
+    how: How,
+    ran: Ran,
+) -> Result<Recording, WitnessError> {
+    let mut touched = ran.beyond.touched;
     touched.push(command[0].clone());
     let (subjects, archives) = subjects(request)?;
     touched.extend(subjects.iter().map(|slot| slot.path.clone()));
@@ -126,12 +163,13 @@ pub fn record(request: &RecordRequest, host: &Host) -> Result<Recording, Witness
         stdin,
         files: closed.files,
         subjects,
-        seed: request.seed,
+        seed: how.seed,
         limits: request.limits,
-        schedule,
+        schedule: ran.schedule,
+        conditions: how.conditions,
     };
     capsule.validate()?;
-    let report = with_digests(report, &capsule);
+    let report = with_digests(ran.report, &capsule);
     Ok(Recording { capsule, located, report })
 }
 
@@ -186,13 +224,14 @@ fn run_with_schedule(
     request: &RecordRequest,
     command: &[String],
     host: &Host,
-) -> Result<(RunReport, Vec<String>, Vec<Switch>), WitnessError> {
-    let mut schedule = Vec::new();
+    how: &How,
+) -> Result<Ran, WitnessError> {
+    let mut how = how.clone();
     loop {
-        let (report, beyond) = run(request, command, host, &schedule)?;
+        let (report, beyond) = run(request, command, host, &how, None)?;
         match beyond.stuck {
-            Some(switch) => schedule.push(switch),
-            None => return Ok((report, beyond.touched, schedule)),
+            Some(switch) => how.schedule.push(switch),
+            None => return Ok(Ran { report, beyond, schedule: how.schedule }),
         }
     }
 }
@@ -211,8 +250,10 @@ fn run(
     request: &RecordRequest,
     command: &[String],
     host: &Host,
-    schedule: &[Switch],
+    how: &How,
+    explore: Option<&Plan>,
 ) -> Result<(RunReport, Beyond), WitnessError> {
+    let schedule = &how.schedule;
     let mut plan = RootPlan::with_runner_files()?;
     for directory in ["upper", "work", "empty", "dev", "proc", "sys"] {
         plan.directory(directory, 0o755)?;
@@ -229,8 +270,10 @@ fn run(
         working_directory: &request.working_directory,
         stdin: &request.stdin,
         limits: request.limits,
-        seed: request.seed,
+        seed: how.seed,
         schedule,
+        conditions: &how.conditions,
+        explore,
         patience: (schedule.len() < MAX_SWITCHES).then(|| patience(schedule)),
         request: &ReplayRequest::default(),
         landlock: landlock(host)?,

@@ -118,7 +118,7 @@ impl Machine<'_> {
         };
         let bases: [u64; CLOCKS] = std::array::from_fn(|id| match id as i32 {
             libc::CLOCK_PROCESS_CPUTIME_ID | libc::CLOCK_THREAD_CPUTIME_ID => 0u64.wrapping_sub(self.idle),
-            _ => time::base(id as u64),
+            _ => self.base(id as u64),
         });
         clock.page.arm(&bases, self.now, allowed);
         self.clock_allowed = allowed;
@@ -127,7 +127,12 @@ impl Machine<'_> {
     /// As many as would each be followed by nothing but the same thread going on: no other one's turn, no
     /// timer, no limit, no place where anybody looks.
     fn reads_without_stop(&self, at: usize) -> u64 {
-        if self.setup.stop_at.is_some() || self.setup.debugger.is_some() || self.setup.patience.is_some() {
+        if self.setup.stop_at.is_some()
+            || self.setup.debugger.is_some()
+            || self.setup.patience.is_some()
+            || self.setup.explore.is_some()
+            || self.has_order()
+        {
             return 0;
         }
         let until_due = self.next_due().map_or(MAX_READS, |due| {

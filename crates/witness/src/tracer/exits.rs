@@ -46,6 +46,7 @@ impl Machine<'_> {
             Said::Address => format!("{line} = *"),
             Said::More(more) => format!("{line} = {result}{more}"),
         });
+        self.tell_signal_descriptors()?;
         Ok(())
     }
 
@@ -139,6 +140,12 @@ impl Machine<'_> {
                 return Ok(Said::More(said));
             }
             Exit::Lock => self.after_lock(at, result)?,
+            Exit::SharedMemory { segment } => {
+                return Ok(match self.leave_shared_memory(at, segment, result) {
+                    true => Said::Address,
+                    false => Said::Result,
+                });
+            }
             Exit::Mapped { file, generated } => {
                 self.generated_code |= generated;
                 if let Some(fd) = file {
@@ -273,6 +280,16 @@ impl Machine<'_> {
         Ok(())
     }
 
+    /// Data for a descriptor that raises a signal has raised it by now: who waits is interrupted.
+    fn tell_signal_descriptors(&mut self) -> Result<(), WitnessError> {
+        if self.has_signal_descriptors {
+            for tgid in self.living() {
+                self.interrupt(tgid)?;
+            }
+        }
+        Ok(())
+    }
+
     fn after_lock(&mut self, at: usize, result: i64) -> Result<(), WitnessError> {
         let tid = self.tasks[at].tid;
         let mut registers = ptrace::registers(tid).map_err(WitnessError::sandbox("reading registers"))?;
@@ -304,7 +321,7 @@ impl Machine<'_> {
         ptrace::set_registers(tid, &registers).map_err(WitnessError::sandbox("writing registers"))?;
         let line = std::mem::take(&mut self.tasks[at].line);
         self.trace.add(&format!("{line} = {total}"));
-        Ok(())
+        self.tell_signal_descriptors()
     }
 
     pub(super) fn note_touched(&mut self, at: usize) {

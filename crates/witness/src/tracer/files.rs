@@ -215,18 +215,27 @@ pub(super) fn fcntl(machine: &mut Machine<'_>, call: Call) -> Handled {
         | libc::F_OFD_SETLK
         | libc::F_ADD_SEALS
         | libc::F_GET_SEALS => Flow::PassThen(Exit::Note),
-        libc::F_SETOWN | F_SETSIG | libc::F_NOTIFY => {
+        // Who gets the signal that `FIOASYNC` asks for; the kernel sends it as the data is written.
+        libc::F_SETOWN | libc::F_GETOWN => Flow::PassThen(Exit::Note),
+        F_SETSIG | libc::F_NOTIFY => {
             Machine::unsupported("signal_driven_io", &format!("fcntl command {}", call.args[1]))
         }
         _ => error(libc::EINVAL),
     })
 }
 
+/// Asks for a signal whenever a descriptor becomes ready (`ioctl_list(2)`).
+const FIOASYNC: u64 = 0x5452;
+
 pub(super) fn ioctl(machine: &mut Machine<'_>, call: Call) -> Handled {
     let fd = call.args[0] as i32;
     let kind = machine.kind(call.tgid, fd);
     let is_interface = (0x8910..=0x8942).contains(&call.args[1]);
     Ok(match call.args[1] {
+        FIOASYNC if kind == Kind::Stream => {
+            machine.has_signal_descriptors = true;
+            Flow::PassThen(Exit::Note)
+        }
         libc::FIONREAD | libc::FIONBIO | libc::FIOCLEX | libc::FIONCLEX => Flow::PassThen(Exit::Note),
         _ if kind == Kind::Terminal => Flow::PassThen(Exit::Typed),
         // What interfaces there are: only the loopback.

@@ -1,7 +1,7 @@
 //! Futexes, wholly emulated: the kernel never blocks a thread.
 
 use super::task::{Call, Flow, FutexKey, State, Wait};
-use super::time::{MONOTONIC_START, REAL_START, read_timespec};
+use super::time::{MONOTONIC_START, read_timespec};
 use super::{Machine, inherit};
 use crate::error::WitnessError;
 use crate::sys::memory;
@@ -46,7 +46,7 @@ fn wait(machine: &mut Machine<'_>, call: Call, key: FutexKey, mask: u32, absolut
             Err(error) => return Flow::Done(error),
             Ok(nanos) if absolute => {
                 let real = call.args[1] as i32 & libc::FUTEX_CLOCK_REALTIME != 0;
-                let base = if real { REAL_START } else { MONOTONIC_START };
+                let base = if real { machine.real_base() } else { MONOTONIC_START };
                 Some(nanos.saturating_sub(base).max(machine.now))
             }
             Ok(nanos) => Some(machine.now.saturating_add(nanos)),
@@ -132,10 +132,14 @@ impl Machine<'_> {
             .map_or(own, |(device, inode, offset)| FutexKey::Shared { device, inode, offset })
     }
 
-    /// Wakes up to `count` waiters in the order of their birth.
+    /// Wakes up to `count` waiters in the order of their birth, or else in the chosen one.
     pub(crate) fn wake(&mut self, key: FutexKey, count: u32, mask: u32) -> i64 {
         let mut woken = 0;
-        for at in 0..self.tasks.len() {
+        let mut waiters: Vec<usize> = (0..self.tasks.len()).collect();
+        if self.has_order() {
+            waiters.sort_by_key(|at| std::cmp::Reverse(self.rank(self.tasks[*at].index)));
+        }
+        for at in waiters {
             if woken >= i64::from(count) {
                 break;
             }

@@ -4,7 +4,7 @@
 use super::Machine;
 use super::modules::shared_word;
 use super::task::{Call, Flow, FutexKey, State, Wait};
-use super::time::{MONOTONIC_START, REAL_START, read_timespec};
+use super::time::{MONOTONIC_START, read_timespec};
 use crate::sys::{memory, task};
 
 const WAITERS: u32 = 0x8000_0000;
@@ -52,7 +52,7 @@ pub(super) fn lock(machine: &Machine<'_>, call: Call, key: FutexKey, operation: 
             Err(failed) => return Flow::Done(failed),
             Ok(nanos) => {
                 let real = operation & 0x7f == LOCK_PI || operation & libc::FUTEX_CLOCK_REALTIME != 0;
-                let base = if real { REAL_START } else { MONOTONIC_START };
+                let base = if real { machine.real_base() } else { MONOTONIC_START };
                 Some(nanos.saturating_sub(base).max(machine.now))
             }
         },

@@ -5,6 +5,7 @@ mod coverage;
 mod debug;
 mod dirs;
 mod exits;
+pub(crate) mod explore;
 mod fault;
 mod files;
 mod futex;
@@ -18,7 +19,7 @@ mod poll;
 mod preempt;
 mod process;
 mod procfs;
-mod random;
+pub(crate) mod random;
 mod reduced;
 mod schedule;
 mod signals;
@@ -27,6 +28,7 @@ mod special;
 mod stat;
 mod stopped;
 mod stops;
+mod sysv;
 mod table;
 mod task;
 mod time;
@@ -47,7 +49,7 @@ use crate::error::WitnessError;
 use crate::limits::{LimitKind, Limits};
 use crate::replay::CoveragePlan;
 use crate::report::{Ending, Fault, Stopped};
-use crate::schedule::Switch;
+use crate::schedule::{Conditions, Switch};
 use crate::sys::child::{self, Launch, Started};
 use crate::sys::task::CounterRefused;
 use crate::sys::{memory as bytes, ptrace};
@@ -66,6 +68,10 @@ pub(crate) struct Setup<'a> {
     pub keep_trace: usize,
     /// Where turns are taken from threads that compute while others wait.
     pub schedule: &'a [Switch],
+    /// What a search chose.
+    pub conditions: &'a Conditions,
+    /// Where a search lets a thread lose its turn.
+    pub explore: Option<&'a explore::Plan>,
     /// CPU time in microseconds after which a recorder looks for such a place.
     pub patience: Option<u64>,
     /// The line of the trace after which the run is stopped and every stack looked at.
@@ -97,6 +103,8 @@ pub(crate) struct Observed {
     pub opened: BTreeSet<String>,
     /// Where a thread was that computed while others waited.
     pub stuck: Option<Switch>,
+    /// What exploring a schedule found out.
+    pub explored: explore::Explored,
     /// Every path that led somewhere, as it was asked for, absolute.
     pub touched: BTreeSet<String>,
     /// Every path that was looked up, as it was asked for, absolute; where that was asked for.
@@ -135,6 +143,12 @@ pub(crate) struct Machine<'a> {
     others_wait: bool,
     following: preempt::Following,
     stuck: Option<Switch>,
+    exploring: explore::Exploring,
+    /// Which threads have lost their place in the order, and the next place below all others.
+    lowered: HashMap<u32, i64>,
+    pub(crate) sysv: sysv::Sysv,
+    /// Whether some descriptor raises a signal when it becomes ready.
+    pub(crate) has_signal_descriptors: bool,
     /// Events in a row of the thread that runs. Stops that are none do not count: how many there are
     /// depends on what is watched, and on the host.
     run_length: u32,
@@ -240,6 +254,10 @@ impl<'a> Machine<'a> {
             others_wait: false,
             following: preempt::Following::default(),
             stuck: None,
+            exploring: explore::Exploring::default(),
+            lowered: HashMap::new(),
+            sysv: sysv::Sysv::default(),
+            has_signal_descriptors: false,
             run_length: 0,
             shortage: None,
             clock_allowed: 0,
@@ -296,6 +314,7 @@ impl<'a> Machine<'a> {
             modules: self.modules,
             opened: self.opened,
             stuck: self.stuck,
+            explored: self.exploring.finish(),
             touched: self.touched,
             looked_up: self.looked_up,
             processes: self.processes.len(),

@@ -34,6 +34,12 @@ pub(crate) struct Following {
     pub armed: Option<Armed>,
 }
 
+impl Following {
+    pub(super) fn switches_met(&self) -> usize {
+        self.next
+    }
+}
+
 impl Machine<'_> {
     /// After how many events the next switch is looked for.
     pub(super) fn next_switch_event(&self) -> Option<u64> {
@@ -121,8 +127,9 @@ impl Machine<'_> {
         Ok(())
     }
 
-    fn take_turn(&mut self, at: usize) {
+    pub(super) fn take_turn(&mut self, at: usize) {
         let index = self.tasks[at].index;
+        self.lower(at);
         self.trace.add(&format!("{index} turn taken"));
         self.now += SLICE;
         self.yielded = true;
@@ -152,7 +159,7 @@ impl Machine<'_> {
 }
 
 /// Where an address lies, so that it is found again wherever its module is mapped.
-fn place_of(tid: i32, address: u64) -> Place {
+pub(super) fn place_of(tid: i32, address: u64) -> Place {
     let found = mappings(tid).into_iter().find(|m| m.start <= address && address < m.end);
     match found {
         Some(mapping) if is_file(&mapping.path) => {

@@ -24,7 +24,11 @@ impl Machine<'_> {
             if self.next_timer_due().is_some_and(|next| next <= self.now) {
                 self.fire_timers()?;
             }
-            if let Some(at) = self.current
+            if self.has_order() {
+                if let Some(at) = self.pick_by_order()? {
+                    return Ok(Some(at));
+                }
+            } else if let Some(at) = self.current
                 && matches!(self.tasks[at].state, State::Ready)
                 && !self.is_stopped(at)
                 && !self.yielded
@@ -42,6 +46,9 @@ impl Machine<'_> {
             let from = self.current.map_or(0, |at| at + 1);
             let ready = |at: &usize| matches!(self.tasks[*at].state, State::Ready) && !self.is_stopped(*at);
             if let Some(at) = (0..count).map(|step| (from + step) % count).find(ready) {
+                if self.waits_again(at) {
+                    continue;
+                }
                 self.current = Some(at);
                 return Ok(Some(at));
             }
@@ -56,6 +63,55 @@ impl Machine<'_> {
                 }
             }
         }
+    }
+
+    /// The thread highest in the chosen order of those that can run.
+    fn pick_by_order(&mut self) -> Result<Option<usize>, WitnessError> {
+        if let Some(at) = self.current
+            && (self.yielded || self.run_length >= SHARE)
+        {
+            // Whoever waits for another by asking again and again must not keep that one from running.
+            self.lower(at);
+            self.run_length = 0;
+        }
+        self.yielded = false;
+        for at in 0..self.tasks.len() {
+            self.wake_if_ready(at)?;
+        }
+        let ready = |at: &usize| matches!(self.tasks[*at].state, State::Ready) && !self.is_stopped(*at);
+        let best = (0..self.tasks.len()).filter(ready).max_by_key(|at| self.rank(self.tasks[*at].index));
+        if let Some(at) = best {
+            if self.waits_again(at) {
+                return self.pick_by_order();
+            }
+            if self.current != Some(at) {
+                self.run_length = 0;
+            }
+            self.current = Some(at);
+        }
+        Ok(best)
+    }
+
+    /// Whether a thread that was woken finds nothing any more, since another took it first: two processes that
+    /// wait for one listening socket are both woken by one connection.
+    fn waits_again(&mut self, at: usize) -> bool {
+        let Some((wait, events)) = self.tasks[at].woken_from.take() else { return false };
+        if events == self.events || self.tasks[at].exit.is_none() {
+            return false;
+        }
+        let tgid = self.tasks[at].tgid;
+        let is_ready = match &wait {
+            Wait::Set { .. } => self.set_ready(at) != Some(false),
+            Wait::Descriptor { fd, events, .. } => !self.would_block(tgid, *fd, *events),
+            Wait::Child { pid, .. } => self.child_to_wait_for(tgid, *pid) != Some(false),
+            _ => true,
+        };
+        if is_ready {
+            return false;
+        }
+        self.tasks[at].exit = None;
+        self.tasks[at].state = State::Waiting(wait);
+        true
     }
 
     /// Before time jumps: what the kernel delivers on its own account may still be under way, so it is
@@ -120,6 +176,7 @@ impl Machine<'_> {
         let (tid, tgid) = (self.tasks[at].tid, self.tasks[at].tgid);
         match wait {
             Wait::Futex { .. } if due => self.complete(at, -i64::from(libc::ETIMEDOUT)),
+            Wait::Semaphores { .. } if due => self.complete(at, -i64::from(libc::EAGAIN)),
             Wait::Sleep { .. } if due => self.complete(at, 0),
             Wait::Descriptor { fd, events, then, .. } => {
                 if !self.would_block(tgid, fd, events) {
@@ -170,14 +227,22 @@ impl Machine<'_> {
                     self.complete(at, -i64::from(libc::EAGAIN));
                 }
             }
-            Wait::Futex { .. } | Wait::Sleep { .. } => {}
+            Wait::Futex { .. }
+            | Wait::Sleep { .. }
+            | Wait::Semaphores { .. }
+            | Wait::Sending { .. }
+            | Wait::Receiving { .. } => {}
         }
         Ok(())
     }
 
     /// Lets the kernel do the call that a thread waited before.
     fn go_on(&mut self, at: usize, exit: Exit) {
-        self.tasks[at].state = State::Ready;
+        if let State::Waiting(wait) = std::mem::replace(&mut self.tasks[at].state, State::Ready) {
+            // A call that was made to come back at once needs no second look.
+            let looks = !matches!(exit, Exit::Restore { .. });
+            self.tasks[at].woken_from = looks.then_some((wait, self.events));
+        }
         self.tasks[at].exit = Some(exit);
     }
 

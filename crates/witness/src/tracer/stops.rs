@@ -151,6 +151,9 @@ impl Machine<'_> {
         let tid = self.tasks[at].tid;
         let to_exit = self.tasks[at].exit.is_some();
         self.others_wait = self.anybody_waits_beside(at);
+        if !to_exit && self.explores(at) {
+            return self.explore(at, signal);
+        }
         if self.setup.patience.is_some() {
             let running = self.others_wait.then(|| (self.tasks[at].tgid, tid));
             self.watched.note_running(running);
@@ -177,7 +180,7 @@ impl Machine<'_> {
         outcome
     }
 
-    fn wait_for_stop(&mut self, at: usize) -> Result<(), WitnessError> {
+    pub(super) fn wait_for_stop(&mut self, at: usize) -> Result<(), WitnessError> {
         loop {
             let report = self.wait(-1)?;
             if report.pid == self.tasks[at].tid {
@@ -373,6 +376,9 @@ impl Machine<'_> {
         if signal == libc::SIGSTOP && self.watched.take_asked() {
             return self.on_patience(at);
         }
+        if signal == libc::SIGTRAP && self.is_explored_step(at) {
+            return Ok(());
+        }
         if signal == libc::SIGTRAP
             && (self.on_switch(at)? || self.on_breakpoint(at)? || self.on_debugger_breakpoint(at)?)
             || signal == libc::SIGSEGV && self.on_counter(at)?
@@ -465,6 +471,7 @@ impl Machine<'_> {
                 process.life = Life::Reaped;
             }
         }
+        self.undo_semaphores(tgid, inner);
         self.release_vfork_parent(tgid);
         if orphan || self.ending.is_some() { Ok(()) } else { self.interrupt(parent) }
     }

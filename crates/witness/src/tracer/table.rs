@@ -2,7 +2,9 @@
 
 use super::Machine;
 use super::task::{Call, Flow};
-use super::{dirs, files, futex, identity, memory, poll, process, signals, sockets, stat, time, timers};
+use super::{
+    dirs, files, futex, identity, memory, poll, process, signals, sockets, stat, sysv, time, timers,
+};
 use crate::error::WitnessError;
 
 /// How one call is modelled.
@@ -386,7 +388,23 @@ const QUIET: &[Row] = rows! {
     libc::SYS_munmap, "munmap", "", pass;
 };
 
-const GROUPS: [&[Row]; 7] = [FILES, MEMORY, IDENTITY, PROCESSES, SOCKETS, DENIED, QUIET];
+/// Semaphores, messages and shared memory of System V.
+const SYSTEM_V: &[Row] = rows! {
+    libc::SYS_shmget, "shmget", "xux", sysv::shmget;
+    libc::SYS_shmat, "shmat", "ipx", sysv::shmat;
+    libc::SYS_shmdt, "shmdt", "p", sysv::shmdt;
+    libc::SYS_shmctl, "shmctl", "iip", sysv::shmctl;
+    libc::SYS_semget, "semget", "xix", sysv::semget;
+    libc::SYS_semop, "semop", "ipu", sysv::semop;
+    libc::SYS_semtimedop, "semtimedop", "ipup", sysv::semop;
+    libc::SYS_semctl, "semctl", "iii_", sysv::semctl;
+    libc::SYS_msgget, "msgget", "xx", sysv::msgget;
+    libc::SYS_msgsnd, "msgsnd", "ipux", sysv::msgsnd;
+    libc::SYS_msgrcv, "msgrcv", "ipuix", sysv::msgrcv;
+    libc::SYS_msgctl, "msgctl", "iip", sysv::msgctl;
+};
+
+const GROUPS: [&[Row]; 8] = [SYSTEM_V, FILES, MEMORY, IDENTITY, PROCESSES, SOCKETS, DENIED, QUIET];
 const SIZE: usize = 512;
 
 /// Rows by number.

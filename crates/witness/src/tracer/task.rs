@@ -84,6 +84,8 @@ pub(crate) enum Exit {
     Message { header: u64 },
     /// A lock that may not wait.
     Lock,
+    /// A call on shared memory of System V.
+    SharedMemory { segment: Option<i32> },
     /// A mapping: the descriptor mapped executable, if one is.
     Mapped { file: Option<i32>, generated: bool },
 }
@@ -103,6 +105,12 @@ pub(crate) enum Wait {
     Lock { fd: i32, operation: i32 },
     /// The other end of a named pipe: device and inode, and whether this one is to write.
     NamedPipe { pipe: (u64, u64), writes: bool },
+    /// Operations on a set of semaphores, and after how many events it began to wait.
+    Semaphores { set: i32, operations: Vec<super::sysv::Operation>, deadline: Option<u64>, since: u64 },
+    /// Room in a message queue.
+    Sending { queue: i32, message: super::sysv::Message, since: u64 },
+    /// A message of a queue.
+    Receiving { queue: i32, since: u64 },
     /// A child's end; `pid` as `wait4` takes it.
     Child { pid: i32, options: i32 },
     /// A signal that is not in the mask (or, for `sigtimedwait`, one in the set).
@@ -114,10 +122,15 @@ impl Wait {
         match self {
             Self::Sleep { deadline, .. } => Some(*deadline),
             Self::Futex { deadline, .. }
+            | Self::Semaphores { deadline, .. }
             | Self::Descriptor { deadline, .. }
             | Self::Set { deadline }
             | Self::Signal { deadline, .. } => *deadline,
-            Self::Lock { .. } | Self::Child { .. } | Self::NamedPipe { .. } => None,
+            Self::Lock { .. }
+            | Self::Child { .. }
+            | Self::NamedPipe { .. }
+            | Self::Sending { .. }
+            | Self::Receiving { .. } => None,
         }
     }
 }
@@ -181,6 +194,8 @@ pub(crate) struct Task {
     pub ends_before_others: bool,
     /// The deadline of the interrupted wait that the call under way resumes.
     pub restarted_deadline: Option<u64>,
+    /// What it was woken from, and after how many events: another thread may take first what it waited for.
+    pub woken_from: Option<(Wait, u64)>,
 }
 
 /// What the tracer knows about a descriptor.
@@ -270,6 +285,7 @@ impl Task {
             ending_process: false,
             ends_before_others: false,
             restarted_deadline: None,
+            woken_from: None,
         }
     }
 

@@ -20,13 +20,22 @@ const SECOND: u64 = 1_000_000_000;
 pub(super) const PATIENT_READS: u32 = 100;
 const TIMER_ABSTIME: u64 = 1;
 
-pub(super) fn base(clock: u64) -> u64 {
-    match clock as i32 {
-        libc::CLOCK_REALTIME | libc::CLOCK_REALTIME_COARSE | libc::CLOCK_REALTIME_ALARM | libc::CLOCK_TAI => {
-            REAL_START
+impl Machine<'_> {
+    /// The real-time clock at the start, in nanoseconds.
+    pub(super) fn real_base(&self) -> u64 {
+        self.setup.conditions.clock_start.map_or(REAL_START, |seconds| seconds * SECOND)
+    }
+
+    /// A clock at the start.
+    pub(super) fn base(&self, clock: u64) -> u64 {
+        match clock as i32 {
+            libc::CLOCK_REALTIME
+            | libc::CLOCK_REALTIME_COARSE
+            | libc::CLOCK_REALTIME_ALARM
+            | libc::CLOCK_TAI => self.real_base(),
+            libc::CLOCK_PROCESS_CPUTIME_ID | libc::CLOCK_THREAD_CPUTIME_ID => 0,
+            _ => MONOTONIC_START,
         }
-        libc::CLOCK_PROCESS_CPUTIME_ID | libc::CLOCK_THREAD_CPUTIME_ID => 0,
-        _ => MONOTONIC_START,
     }
 }
 
@@ -64,7 +73,7 @@ pub(crate) fn give(tid: i32, address: u64, bytes: &[u8], result: i64) -> Flow {
 pub(super) fn clock_gettime(machine: &mut Machine<'_>, call: Call) -> Handled {
     let busy = matches!(call.args[0] as i32, libc::CLOCK_PROCESS_CPUTIME_ID | libc::CLOCK_THREAD_CPUTIME_ID)
         || (call.args[0] as i32) < 0;
-    let now = if busy { machine.now - machine.idle } else { machine.now + base(call.args[0]) };
+    let now = if busy { machine.now - machine.idle } else { machine.now + machine.base(call.args[0]) };
     let flow = give(call.tid, call.args[1], &timespec(now), 0);
     Ok(patient(machine, call, flow))
 }
@@ -86,7 +95,7 @@ pub(super) fn clock_getres(_: &mut Machine<'_>, call: Call) -> Handled {
 }
 
 pub(super) fn gettimeofday(machine: &mut Machine<'_>, call: Call) -> Handled {
-    let now = machine.now + REAL_START;
+    let now = machine.now + machine.real_base();
     if call.args[1] != 0 && memory::write(call.tid, call.args[1], &[0; 8]).is_err() {
         return Ok(Flow::Done(-i64::from(libc::EFAULT)));
     }
@@ -95,7 +104,7 @@ pub(super) fn gettimeofday(machine: &mut Machine<'_>, call: Call) -> Handled {
 }
 
 pub(super) fn time(machine: &mut Machine<'_>, call: Call) -> Handled {
-    let seconds = (machine.now + REAL_START) / SECOND;
+    let seconds = (machine.now + machine.real_base()) / SECOND;
     let flow = give(call.tid, call.args[0], &seconds.to_le_bytes(), seconds as i64);
     Ok(patient(machine, call, flow))
 }
@@ -124,7 +133,7 @@ pub(super) fn nanosleep(machine: &mut Machine<'_>, call: Call) -> Handled {
 
 pub(super) fn clock_nanosleep(machine: &mut Machine<'_>, call: Call) -> Handled {
     let absolute = call.args[1] & TIMER_ABSTIME != 0;
-    let base = absolute.then(|| base(call.args[0]));
+    let base = absolute.then(|| machine.base(call.args[0]));
     sleep(machine, call, call.args[2], base, call.args[3])
 }
 

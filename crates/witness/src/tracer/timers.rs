@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 
 use super::Machine;
 use super::task::{Call, Exit, Flow};
-use super::time::{base, give, read_timespec, timespec};
+use super::time::{give, read_timespec, timespec};
 use crate::error::WitnessError;
 use crate::sys::{memory, ptrace, task};
 
@@ -150,7 +150,7 @@ pub(super) fn create(machine: &mut Machine<'_>, call: Call) -> Handled {
     };
     machine.timers.push(Timer {
         purpose,
-        base: base(call.args[0]),
+        base: machine.base(call.args[0]),
         runs: runs(call.args[0]),
         next: None,
         every: 0,
@@ -279,7 +279,7 @@ impl Machine<'_> {
             return;
         };
         let purpose = Purpose::Count { file, number };
-        self.timers.push(Timer { purpose, base: base(clock), runs: Runs::Always, next: None, every: 0 });
+        self.timers.push(Timer { purpose, base: self.base(clock), runs: Runs::Always, next: None, every: 0 });
     }
 
     /// Whether any process still holds the event descriptor.

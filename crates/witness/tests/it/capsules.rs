@@ -2,8 +2,8 @@
 
 use assay_evidence::Sha256;
 use assay_witness::{
-    Blob, Capsule, CapsuleError, CapsuleFile, FileKind, Limits, RecordRequest, ReplayRequest, SubjectSlot,
-    manifest, record, witness_id,
+    Blob, Capsule, CapsuleError, CapsuleFile, Conditions, FileKind, Limits, RecordRequest, ReplayRequest,
+    SubjectSlot, manifest, record, witness_id,
 };
 
 use crate::lab::{Lab, assert_exited, text};
@@ -25,6 +25,7 @@ fn capsule() -> Capsule {
         seed: 7,
         limits: Limits::default(),
         schedule: Vec::new(),
+        conditions: Conditions::default(),
     }
 }
 

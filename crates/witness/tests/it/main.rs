@@ -14,5 +14,7 @@ mod profiles;
 mod real;
 mod redaction;
 mod runtimes;
+mod search;
 mod surroundings;
+mod sysv;
 mod trees;

@@ -9,6 +9,28 @@ use super::init::Prepared;
 use super::mounts::{change_root, move_mount, new_file_system, open_tree, set_flags};
 use super::step::{Outcome, Step, done};
 
+/// How often the overlay is tried, and the pause between, in nanoseconds.
+const OVERLAY_TRIES: u32 = 20;
+const OVERLAY_PAUSE: i64 = 5_000_000;
+
+/// What the program writes below `/tmp` lies over the host's own.
+///
+/// The kernel refuses with `EINVAL` to clone a lower layer whose mount changes at that moment, which it does
+/// on a busy host where others mount and unmount; a little later it can be cloned.
+fn overlay_of_tmp() -> Result<i32, i32> {
+    let options = [(c"lowerdir", c"/tmp"), (c"upperdir", c"/proc/upper"), (c"workdir", c"/proc/work")];
+    for _ in 1..OVERLAY_TRIES {
+        match new_file_system(c"overlay", &options) {
+            Err(libc::EINVAL) => {}
+            done => return done,
+        }
+        let pause = libc::timespec { tv_sec: 0, tv_nsec: OVERLAY_PAUSE };
+        // SAFETY: the pause is live, and what is left of it is not asked for.
+        unsafe { libc::nanosleep(&raw const pause, std::ptr::null_mut()) };
+    }
+    new_file_system(c"overlay", &options)
+}
+
 impl Prepared<'_> {
     fn open_binds(&mut self) -> Outcome<()> {
         for (bind, tree) in self.launch.binds.iter().zip(&mut self.trees) {
@@ -81,11 +103,7 @@ impl Prepared<'_> {
             .map_err(|errno| (Step::Attach, errno))?;
         self.take_id()?;
         let scratch = self.filled_tmpfs(c"/proc")?;
-        let overlay = new_file_system(
-            c"overlay",
-            &[(c"lowerdir", c"/tmp"), (c"upperdir", c"/proc/upper"), (c"workdir", c"/proc/work")],
-        )
-        .map_err(|errno| (Step::MakeFs, errno))?;
+        let overlay = overlay_of_tmp().map_err(|errno| (Step::MakeFs, errno))?;
         self.attach_binds(scratch)?;
         let closed = libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_RDONLY;
         set_flags(root, closed, true).map_err(|errno| (Step::CloseRoot, errno))?;

@@ -1,0 +1,119 @@
+//! Incidents that show only now and then, found by a search and exact from then on.
+
+use assay_witness::{Ending, Knob, RecordRequest, RunReport, Search, search};
+
+use crate::lab::{Lab, text};
+
+/// Two threads add to a counter that nothing guards.
+const COUNTER: &str = r#"
+#include <pthread.h>
+#include <stdio.h>
+static volatile long counter;
+static void *add(void *a) { for (int i = 0; i < 50; i++) counter = counter + 1; return 0; }
+int main() { pthread_t t[2]; for (int i = 0; i < 2; i++) pthread_create(&t[i], 0, add, 0);
+    for (int i = 0; i < 2; i++) pthread_join(t[i], 0); printf("%ld\n", counter); return counter != 100; }"#;
+
+/// One thread frees what another still uses: only a switch between its check and its use shows it.
+const USE_AFTER_FREE: &str = r#"
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+static char *volatile shared;
+static void *use(void *a) { char *p = shared; if (p) p[7]++; return 0; }
+static void *drop(void *a) { char *p = shared; shared = 0; if (p) munmap(p, 4096); return 0; }
+int main() { shared = mmap(0, 4096, 3, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); pthread_t a, b;
+    pthread_create(&a, 0, use, 0); pthread_create(&b, 0, drop, 0); pthread_join(a, 0); pthread_join(b, 0); return 0; }"#;
+
+/// Fails for one in fifty random seeds.
+const SEED: &str = r#"
+#include <stdio.h>
+#include <sys/random.h>
+int main() { unsigned r; getrandom(&r, sizeof r, 0); return r % 50 == 7 ? 3 : 0; }"#;
+
+const FILL: &str = r#"
+#include <stdlib.h>
+int main() { unsigned char *p = malloc(64); return p[40] > 0x70 ? 4 : 0; }"#;
+
+const CLOCK: &str = r#"
+#include <time.h>
+int main() { time_t t = time(0); struct tm m; gmtime_r(&t, &m); return m.tm_mon == 1 && m.tm_mday == 29 ? 5 : 0; }"#;
+
+fn exits(code: i32) -> impl Fn(&RunReport) -> bool {
+    move |report| report.ending == Ending::Exited { code }
+}
+
+/// Searches, and replays what was found ten times: each shows it, all are the same.
+fn found_and_exact(
+    lab: &Lab,
+    command: &[&str],
+    tries: u32,
+    shows: &dyn Fn(&RunReport) -> bool,
+) -> (Knob, Search) {
+    let request = RecordRequest { seed: 1, ..lab.request(command) };
+    let searched = search(&request, &lab.host, tries, shows, &mut |_| {}).unwrap();
+    eprintln!("{} tries, {:?}", searched.tries, searched.coverage);
+    let found = searched.found.as_ref().expect("shown");
+    eprintln!(
+        "{:?} {:?} {:?}",
+        found.knob, found.recording.capsule.conditions, found.recording.capsule.schedule
+    );
+    let first = lab.replay(&found.recording);
+    assert!(shows(&first), "{:?} {}", first.ending, text(&first));
+    for _ in 0..9 {
+        let again = lab.replay(&found.recording);
+        assert_eq!(
+            (again.trace_digest, &again.ending, &again.stdout),
+            (first.trace_digest, &first.ending, &first.stdout)
+        );
+    }
+    (found.knob, searched)
+}
+
+#[test]
+fn a_lost_update_of_an_unguarded_counter() {
+    let Some(lab) = Lab::new() else { return };
+    let program = lab.compile("counter", COUNTER, &[]);
+    let (knob, searched) = found_and_exact(&lab, &[program.to_str().unwrap()], 300, &exits(1));
+    assert_eq!(knob, Knob::Schedule);
+    assert!(searched.coverage.whole && searched.coverage.threads == 3);
+}
+
+#[test]
+fn a_use_after_free_between_two_threads() {
+    let Some(lab) = Lab::new() else { return };
+    let program = lab.compile("free", USE_AFTER_FREE, &[]);
+    let faults = |report: &RunReport| report.ending == Ending::Signalled { signal: libc::SIGSEGV };
+    let (knob, _) = found_and_exact(&lab, &[program.to_str().unwrap()], 1500, &faults);
+    assert_eq!(knob, Knob::Schedule);
+}
+
+#[test]
+fn one_seed_in_fifty() {
+    let Some(lab) = Lab::new() else { return };
+    let program = lab.compile("seed", SEED, &[]);
+    let (knob, _) = found_and_exact(&lab, &[program.to_str().unwrap()], 500, &exits(3));
+    assert_eq!(knob, Knob::Seed);
+}
+
+#[test]
+fn memory_that_was_never_written_and_a_leap_day() {
+    let Some(lab) = Lab::new() else { return };
+    let fill = lab.compile("fill", FILL, &[]);
+    assert_eq!(found_and_exact(&lab, &[fill.to_str().unwrap()], 100, &exits(4)).0, Knob::HeapFill);
+    let clock = lab.compile("clock", CLOCK, &[]);
+    assert_eq!(found_and_exact(&lab, &[clock.to_str().unwrap()], 300, &exits(5)).0, Knob::Clock);
+}
+
+#[test]
+fn what_is_not_there_is_not_found() {
+    let Some(lab) = Lab::new() else { return };
+    let sound = COUNTER.replace("counter = counter + 1", "__sync_fetch_and_add(&counter, 1)");
+    let program = lab.compile("sound", &sound, &[]);
+    let request = RecordRequest { seed: 1, ..lab.request(&[program.to_str().unwrap()]) };
+    let searched = search(&request, &lab.host, 40, &exits(1), &mut |_| {}).unwrap();
+    assert!(searched.found.is_none());
+    let schedules = searched.coverage.schedules.iter().sum::<u32>() + searched.coverage.directed;
+    assert!(schedules >= 20 && searched.coverage.schedules[1] > 0, "{:?}", searched.coverage);
+    assert!(searched.coverage.missed(2).is_some_and(|missed| missed < 1.0));
+}
