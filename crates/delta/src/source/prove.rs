@@ -32,14 +32,15 @@ const ASSUMPTIONS: [SourceAssumption; 5] = [
 ];
 
 /// What of the files is taken for granted, where the files are all that is compared.
-const ASSUMPTIONS_OF_FILES: [SourceAssumption; 1] = [SourceAssumption::SameCapsuleAndRunner];
+const ASSUMPTIONS_OF_FILES: [SourceAssumption; 2] =
+    [SourceAssumption::SameCapsuleAndRunner, SourceAssumption::CoverageNotTampered];
 const COMPARED_FILES: [&str; 3] = ["opened_files", "files_looked_up", "listed_directories"];
 
 /// How much two trees may differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SourceRule {
     /// In what the run neither opened nor looked up nor listed. That is seen by the runner from outside,
-    /// system call by system call; nothing is asked of the program's language or of its own runtime.
+    /// system call by system call; what was looked up, in the replay that takes the coverage.
     Files,
     /// Besides, in the bodies of functions that did not run. It rests on coverage that is taken within the
     /// program's process.
@@ -85,6 +86,19 @@ pub fn prove_source(
     })
 }
 
+/// A path's beginnings, each as its words say, the whole path last: `/p/a`, `/p` for `/p/a/..`.
+fn steps(path: &str) -> Vec<String> {
+    let (mut at, mut all) = (Vec::new(), Vec::new());
+    for part in path.split('/').filter(|part| !matches!(*part, "" | ".")) {
+        match part {
+            ".." => drop(at.pop()),
+            part => at.push(part),
+        }
+        all.push(format!("/{}", at.join("/")));
+    }
+    all
+}
+
 struct Prover<'a> {
     a: &'a SourceTree,
     b: &'a SourceTree,
@@ -125,6 +139,11 @@ impl<'a> Prover<'a> {
         let (shapes_a, shapes_b) = (shapes(self.a), shapes(self.b));
         let names: BTreeSet<&str> = shapes_a.keys().chain(shapes_b.keys()).map(String::as_str).collect();
         let links = shapes_a.values().chain(shapes_b.values()).any(|shape| matches!(shape, Shape::Link(_)));
+        let looked_at = || self.run.looked_up.iter().chain(&self.run.opened);
+        // What is on the way to a path decides too: a name that is missing, or that is no directory.
+        let traversed: BTreeSet<String> = looked_at().flat_map(|path| steps(path)).collect();
+        let full = looked_at().filter_map(|path| steps(path).pop());
+        let reached: BTreeSet<String> = full.chain(looked_at().cloned()).collect();
         for path in names {
             let same_name = shapes_a.get(path) == shapes_b.get(path);
             let compared = closer && changed.contains(&path);
@@ -135,12 +154,11 @@ impl<'a> Prover<'a> {
                 "" => self.run.root.clone(),
                 path => format!("{}/{path}", self.run.root),
             };
-            let touched = |path: &str| {
-                self.run.looked_up.contains(&inside(path)) || self.run.opened.contains(&inside(path))
-            };
+            let touched = |path: &str| reached.contains(&inside(path));
             let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
             // A listing numbers and orders what is in a directory; links lead anywhere by other names.
-            if links || touched(path) || !same_name && touched(folder) {
+            let on_a_way = traversed.contains(&inside(path));
+            if links || touched(path) || !same_name && (on_a_way || touched(folder)) {
                 self.refuse(SourceReason::FileSetDiffers, path, "it, or where it lies, was looked at");
             }
         }

@@ -711,6 +711,16 @@ fn files_that_were_looked_at_are_the_same() {
     let mut gone = a.clone();
     gone.remove("data.txt");
     assert!(!proven(&gone), "looked up and gone");
+    // What lies on the way to a path that was looked up.
+    run.looked_up.insert("/p/locale/en/words.txt".to_owned());
+    run.looked_up.insert("/p/plugins/../settings".to_owned());
+    let proven = |b: &SourceTree| {
+        prove_source((Sha256::of(b"a"), &a), (Sha256::of(b"b"), b), &run, SourceRule::Files).is_ok()
+    };
+    assert!(proven(&with("tests/new.py", "a = 2")), "nobody listed that");
+    assert!(!proven(&with("locale/en", "a file")), "no directory now");
+    assert!(!proven(&with("plugins/one.py", "")), "there is such a directory now");
+    assert!(!proven(&with("settings", "")), "it is found now");
     let mut linked = with("tests/t.py", "a = 2");
     linked.insert("tests/link".to_owned(), TreeEntry::Link("t.py".to_owned()));
     assert!(!proven(&linked), "links lead anywhere");
