@@ -176,8 +176,8 @@ impl<'a> Tokens<'a> {
     pub(super) fn number(&mut self) -> Recognised<()> {
         let rest = self.rest();
         let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
-        let length = if rest.starts_with("0x") {
-            2 + rest[2..].bytes().take_while(u8::is_ascii_hexdigit).count()
+        let length = if let Some(digits) = rest.strip_prefix("0x") {
+            2 + digits.bytes().take_while(u8::is_ascii_hexdigit).count()
         } else {
             let whole = digits(rest);
             let fraction = rest[whole..].strip_prefix('.').map_or(0, digits);
