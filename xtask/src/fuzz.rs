@@ -155,6 +155,10 @@ fn fuzz(program: &Path, target: &str, seconds: f64) -> Result<Fuzzed> {
     let folder = home().join("targets").join(target);
     let (corpus, findings) = (folder.join("corpus"), folder.join("findings"));
     std::fs::create_dir_all(&findings)?;
+    // What earlier runs found is tried first, as part of the corpus: it is a finding again where it still is.
+    for earlier in std::fs::read_dir(&findings)?.flatten() {
+        std::fs::rename(earlier.path(), corpus.join(earlier.file_name()))?;
+    }
     let log = folder.join("log");
     let mut child = start(program, target, &corpus, &findings, &log)?;
     let used = watch(&mut child, seconds)?;
