@@ -6,10 +6,10 @@
 mod seeds;
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use crate::shell::{self, step};
@@ -148,7 +148,8 @@ fn seed(program: &Path, known: &[String]) -> Result<()> {
         std::fs::create_dir_all(corpus(target))?;
         seeds::plant(target, &corpus(target), LONGEST)?;
     }
-    seeds::derive(program, &corpus("module"), &corpus("index-file"), &corpus("catalogue"))
+    let log = home().join("derived.log");
+    seeds::derive(program, &corpus("module"), &corpus("index-file"), &corpus("catalogue"), &log)
 }
 
 fn fuzz(program: &Path, target: &str, seconds: f64) -> Result<Fuzzed> {
@@ -161,9 +162,12 @@ fn fuzz(program: &Path, target: &str, seconds: f64) -> Result<Fuzzed> {
     }
     let log = folder.join("log");
     let mut child = start(program, target, &corpus, &findings, &log)?;
-    let used = watch(&mut child, seconds)?;
+    let (used, early) = watch(&mut child, seconds)?;
     let said = said(&String::from_utf8_lossy(&std::fs::read(&log)?));
-    let found = std::fs::read_dir(&findings)?.flatten().map(|entry| entry.path()).collect();
+    let found: Vec<PathBuf> = std::fs::read_dir(&findings)?.flatten().map(|entry| entry.path()).collect();
+    if let Some(status) = early.filter(|_| found.is_empty()) {
+        bail!("{target} ended before its time and left no finding ({status}): see {}", log.display());
+    }
     Ok(Fuzzed { target: target.to_owned(), seconds: used, said, findings: found })
 }
 
@@ -174,6 +178,7 @@ fn start(program: &Path, target: &str, corpus: &Path, findings: &Path, log: &Pat
     command.args([
         format!("-max_len={LONGEST}"),
         format!("-timeout={SLOWEST}"),
+        format!("-report_slow_units={SLOWEST}"),
         format!("-rss_limit_mb={MEMORY}"),
         "-print_final_stats=1".to_owned(),
         "-reload=0".to_owned(),
@@ -182,19 +187,19 @@ fn start(program: &Path, target: &str, corpus: &Path, findings: &Path, log: &Pat
     command.spawn().context("the fuzzer did not start")
 }
 
-/// Lets it run until it has used its time, or ended with a finding; the processor time used.
-fn watch(child: &mut Child, seconds: f64) -> Result<f64> {
+/// Lets it run until it has used its time; the processor time used, and how it ended where that was before.
+fn watch(child: &mut Child, seconds: f64) -> Result<(f64, Option<ExitStatus>)> {
     let mut used = 0.0;
     loop {
-        if child.try_wait()?.is_some() {
-            return Ok(used);
+        if let Some(status) = child.try_wait()? {
+            return Ok((used, Some(status)));
         }
         used = processor_seconds(child.id()).unwrap_or(used);
         if used >= seconds {
             // libFuzzer ends in order on SIGINT and prints its figures.
             shell::run(Command::new("kill").args(["-INT", &child.id().to_string()]))?;
             child.wait()?;
-            return Ok(used);
+            return Ok((used, None));
         }
         std::thread::sleep(Duration::from_millis(200));
     }

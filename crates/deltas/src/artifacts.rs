@@ -189,15 +189,16 @@ impl Deltas {
         owner: &str,
         outcome: DeltasResult<T>,
     ) -> DeltasResult<T> {
-        let text = outcome.as_ref().err().map(ToString::to_string);
-        let text = text.as_deref();
+        let said = outcome.as_ref().err().map(ToString::to_string).unwrap_or_default();
+        let ended = match &outcome {
+            Ok(_) => jobs::Ended::Done("{}"),
+            Err(DeltasError::Refused { .. }) => jobs::Ended::Refused(&said),
+            Err(_) => jobs::Ended::Failed(&said),
+        };
         let finished: Result<bool, StoreError> = self
             .store
             .database()
-            .write(|tx| async move {
-                let ended = text.map_or(jobs::Ended::Done("{}"), jobs::Ended::Failed);
-                jobs::finish(&tx, job, owner, ended, Timestamp::now()).await
-            })
+            .write(|tx| async move { jobs::finish(&tx, job, owner, ended, Timestamp::now()).await })
             .await;
         finished?;
         outcome

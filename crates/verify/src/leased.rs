@@ -4,7 +4,6 @@ use std::time::Instant;
 
 use assay_evidence::{Sha256, Statement, TenantId, Timestamp, predicate};
 use assay_gate::Mode;
-use assay_notary::Notary;
 use assay_store::{StoreError, jobs};
 
 use crate::judge::judge;
@@ -14,11 +13,20 @@ use crate::predicates::ReplayVerdict;
 use crate::run::StoredRun;
 use crate::running::{How, Ready};
 use crate::sql::{self, VerdictRow};
-use crate::stating::subject;
+use crate::stating::{settle, subject};
 use crate::{Verifier, VerifyResult};
 
 /// How long a replay may hold its lease, in seconds.
 const LEASE_SECONDS: i64 = 3600;
+
+/// How a replay came to be asked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Asking<'a> {
+    /// Why nothing was carried, as stable codes.
+    pub not_carried: &'a [String],
+    /// The answer that this one replaces: withdrawn in the commit that states the new one.
+    pub instead_of: Option<&'a VerdictRow>,
+}
 
 impl Verifier {
     /// A replay, done as a leased job even though it runs here and now. What the sandbox or the store fail
@@ -28,11 +36,11 @@ impl Verifier {
         tenant: &TenantId,
         asked: &Asked<'_>,
         key: Sha256,
-        not_carried: &[String],
+        asking: &Asking<'_>,
         now: Timestamp,
     ) -> VerifyResult<VerdictRow> {
         loop {
-            let (outcome, attempt) = self.replay_leased(tenant, asked, key, not_carried, now).await?;
+            let (outcome, attempt) = self.replay_leased(tenant, asked, key, asking, now).await?;
             match outcome {
                 Err(error) if error.is_passing() && attempt < i64::from(jobs::MAX_ATTEMPTS) => {
                     tracing::warn!(error = %error, attempt, "a replay failed and is tried again");
@@ -48,7 +56,7 @@ impl Verifier {
         tenant: &TenantId,
         asked: &Asked<'_>,
         key: Sha256,
-        not_carried: &[String],
+        asking: &Asking<'_>,
         now: Timestamp,
     ) -> VerifyResult<(VerifyResult<VerdictRow>, i64)> {
         let (id, owner) = (format!("replay/{key}"), format!("process-{}", std::process::id()));
@@ -64,7 +72,7 @@ impl Verifier {
             })
             .await;
         let job = job?;
-        let outcome = self.replay_and_state(tenant, asked, key, not_carried, now).await;
+        let outcome = self.replay_and_state(tenant, asked, key, asking, now).await;
         let text = match &outcome {
             Ok(row) => row.statement.to_string(),
             Err(error) => error.to_string(),
@@ -89,7 +97,7 @@ impl Verifier {
         tenant: &TenantId,
         asked: &Asked<'_>,
         key: Sha256,
-        not_carried: &[String],
+        asking: &Asking<'_>,
         now: Timestamp,
     ) -> VerifyResult<VerdictRow> {
         let started = Instant::now();
@@ -114,11 +122,11 @@ impl Verifier {
             cache_key: key,
             carried_from: None,
             delta_proof: None,
-            not_carried: not_carried.to_vec(),
+            not_carried: asking.not_carried.to_vec(),
             runner_version: assay_witness::RUNNER_VERSION.to_owned(),
             environment: stored.environment,
         };
-        self.state_replayed(tenant, asked, &body, &stored, now, started).await
+        self.state_replayed(tenant, asked, &body, &stored, (asking.instead_of, now, started)).await
     }
 
     async fn state_replayed(
@@ -127,8 +135,7 @@ impl Verifier {
         asked: &Asked<'_>,
         body: &ReplayVerdict,
         run: &StoredRun,
-        now: Timestamp,
-        started: Instant,
+        (instead_of, now, started): (Option<&VerdictRow>, Timestamp, Instant),
     ) -> VerifyResult<VerdictRow> {
         let statement = Statement::new(predicate::REPLAY_VERDICT, subject(asked), body)?;
         let prepared = self.notary().prepare(tenant, statement, now).await?;
@@ -137,15 +144,16 @@ impl Verifier {
         let mut row = VerdictRow::stated(body, run_blob, run.milliseconds, *prepared.digest(), now);
         row.milliseconds = started.elapsed().as_secs_f64() * 1000.0;
         let (row_ref, prepared) = (&row, &prepared);
-        let written: Result<(), StoreError> = self
+        let written: Result<VerdictRow, StoreError> = self
             .store()
             .database()
             .write(|tx| async move {
-                Notary::accept(&tx, tenant, prepared).await?;
-                sql::insert_verdict(&tx, tenant, row_ref).await
+                if let Some(withdrawn) = instead_of {
+                    sql::withdraw(&tx, tenant, withdrawn, &row_ref.cache_key).await?;
+                }
+                settle(&tx, tenant, row_ref, prepared).await
             })
             .await;
-        written?;
-        Ok(row)
+        Ok(written?)
     }
 }

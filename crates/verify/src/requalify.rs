@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use assay_access::{Permission, Principal};
 use assay_evidence::{Sha256, TenantId, Timestamp};
 use assay_gate::Verdict;
-use assay_store::{StoreError, query};
-use futures_util::StreamExt as _;
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::judge::judge;
+use crate::leased::Asking;
 use crate::path::reached;
 use crate::pipeline::{Asked, MAX_JOBS, Target};
 use crate::running::How;
@@ -78,23 +78,25 @@ impl Verifier {
             let change = self.asked_again(tenant, &row).await?;
             Ok::<_, VerifyError>((row, change))
         });
-        let mut asked = futures_util::stream::iter(each).buffered(jobs);
-        while let Some(answer) = asked.next().await {
-            let (row, change) = answer?;
-            match change {
+        let asked = futures_util::stream::iter(each).buffered(jobs);
+        let answers = asked.try_for_each(|(row, change)| {
+            match &change {
                 None => outcome.unchanged += 1,
-                Some(change) => {
-                    if accept {
-                        self.accept_change(tenant, &row, now).await?;
-                    }
-                    outcome.changes.push(change);
+                Some(change) => outcome.changes.push(change.clone()),
+            }
+            async move {
+                match change.is_some() && accept {
+                    true => self.accept_change(tenant, &row, now).await,
+                    false => Ok(()),
                 }
             }
-        }
+        });
+        let answered = answers.await;
+        // What was accepted before a failure is in force, so it is published too.
         if accept {
             self.notary().publish(tenant, now).await?;
         }
-        Ok(outcome)
+        answered.map(|()| outcome)
     }
 
     /// The newest verdict of every witness on every artifact.
@@ -135,7 +137,7 @@ impl Verifier {
         }))
     }
 
-    /// Forgets the cached answer and asks for a new one, which is stated.
+    /// Asks for a new answer and states it in place of the stored one.
     async fn accept_change(&self, tenant: &TenantId, row: &VerdictRow, now: Timestamp) -> VerifyResult<()> {
         let ready = self.ready(tenant, &row.witness).await?;
         let (definition, definition_digest) = self.definition(tenant, &row.incident).await?;
@@ -148,19 +150,7 @@ impl Verifier {
             baseline: &[],
         };
         let key = self.cache_key(&asked)?;
-        let keys = [row.cache_key, key];
-        let forgotten: Result<(), StoreError> = self
-            .store()
-            .database()
-            .write(|tx| async move {
-                for key in keys {
-                    let sql = "DELETE FROM verdicts WHERE tenant = $1 AND cache_key = $2";
-                    tx.execute(query(sql).bind(tenant).bind(key)).await?;
-                }
-                Ok(())
-            })
-            .await;
-        forgotten?;
-        self.replay_as_job(tenant, &asked, key, &[], now).await.map(drop)
+        let asking = Asking { instead_of: Some(row), ..Asking::default() };
+        self.replay_as_job(tenant, &asked, key, &asking, now).await.map(drop)
     }
 }

@@ -13,6 +13,7 @@ use assay_store::LIST_WIDTH;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 
 use crate::carry::{Attempt, Carried, MAX_REASONS, MAX_SOURCES, never_carried};
+use crate::leased::Asking;
 use crate::pipeline::{Asked, IncidentVerdict};
 use crate::sql::{self, VerdictRow};
 use crate::stating::ToState;
@@ -161,7 +162,7 @@ impl Rounds<'_> {
         for (number, row) in numbers.into_iter().zip(&rows) {
             match row {
                 Some(row) => {
-                    self.give(&asked[number], &mut states[number], row, Mode::CarriedOver, share + stating);
+                    self.give(&asked[number], &mut states[number], row, row.mode, share + stating);
                 }
                 None => drop(states[number].not_carried.insert(SOURCE_WITHDRAWN.to_owned())),
             }
@@ -189,15 +190,19 @@ impl Rounds<'_> {
         }
         let each = waiting.into_iter().map(|(number, key, reasons)| async move {
             let started = Instant::now();
+            let asking = Asking { not_carried: &reasons, instead_of: None };
             let replayed =
-                self.verifier.replay_as_job(self.tenant, &asked[number], key, &reasons, self.now).await;
+                self.verifier.replay_as_job(self.tenant, &asked[number], key, &asking, self.now).await;
             Ok::<_, VerifyError>((number, replayed?, milliseconds(started)))
         });
         let mut done = futures_util::stream::iter(each).buffer_unordered(self.jobs);
         while let Some(replayed) = done.next().await {
             let (number, row, took) = replayed?;
-            self.give(&asked[number], &mut states[number], &row, Mode::Replayed, took);
-            sources.entry(row.witness).or_default().insert(0, row);
+            self.give(&asked[number], &mut states[number], &row, row.mode, took);
+            // Another verification may have answered first, by carrying.
+            if row.mode == Mode::Replayed {
+                sources.entry(row.witness).or_default().insert(0, row);
+            }
         }
         Ok(())
     }

@@ -241,6 +241,24 @@ pub(crate) async fn history(
     db.all(query(VERDICTS_OF_INCIDENT).bind(tenant).bind(incident)).await?.iter().map(read_verdict).collect()
 }
 
+/// The answer to a question inside a write.
+pub(crate) async fn answered(tx: &Tx, tenant: &TenantId, key: &Sha256) -> StoreResult<Option<VerdictRow>> {
+    tx.first(query(VERDICT).bind(tenant).bind(*key)).await?.map(|row| read_verdict(&row)).transpose()
+}
+
+/// Withdraws an answer, by its own key and by the one that its question has now, and what was carried from
+/// the same run.
+pub(crate) async fn withdraw(tx: &Tx, tenant: &TenantId, row: &VerdictRow, key: &Sha256) -> StoreResult<()> {
+    let own = "DELETE FROM verdicts WHERE tenant = $1 AND (cache_key = $2 OR cache_key = $3)";
+    tx.execute(query(own).bind(tenant).bind(row.cache_key).bind(*key)).await?;
+    if row.mode == Mode::Replayed {
+        let carried = "DELETE FROM verdicts WHERE tenant = $1 AND witness = $2 AND run = $3 AND mode = $4";
+        let mode = word(&Mode::CarriedOver);
+        tx.execute(query(carried).bind(tenant).bind(row.witness).bind(row.run).bind(mode)).await?;
+    }
+    Ok(())
+}
+
 pub(crate) async fn insert_verdict(tx: &Tx, tenant: &TenantId, row: &VerdictRow) -> StoreResult<()> {
     let sql = "INSERT INTO verdicts (tenant, cache_key, incident, witness, artifact, verdict, mode, reason, reached, \
         run, milliseconds, replay_milliseconds, statement, observed_at, created_at) \

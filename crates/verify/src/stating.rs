@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use assay_evidence::{Sha256, Statement, Subject, TenantId, Timestamp, predicate};
-use assay_gate::Mode;
+use assay_gate::{Mode, Verdict};
 use assay_notary::{Notary, Prepared};
-use assay_store::StoreError;
+use assay_store::{StoreError, StoreResult, Tx};
 
 use crate::carry::{Carried, CarryProof};
 use crate::pipeline::Asked;
@@ -104,7 +104,7 @@ impl Verifier {
         };
         let rows: Vec<VerdictRow> = batch.iter().zip(&bodies).zip(&verdicts).map(row).collect();
         let (rows_ref, proofs_ref, verdicts_ref) = (&rows, &proofs_of_batch, &verdicts);
-        let written: Result<Vec<bool>, StoreError> = self
+        let written: Result<Vec<Option<VerdictRow>>, StoreError> = self
             .store()
             .database()
             .write(|tx| async move {
@@ -113,17 +113,15 @@ impl Verifier {
                 }
                 let mut stated = Vec::with_capacity(batch.len());
                 for ((one, row), verdict) in batch.iter().zip(rows_ref).zip(verdicts_ref) {
-                    let stands = sql::stands(&tx, tenant, &one.carried.source).await?;
-                    if stands {
-                        Notary::accept(&tx, tenant, verdict).await?;
-                        sql::insert_verdict(&tx, tenant, row).await?;
-                    }
-                    stated.push(stands);
+                    stated.push(match sql::stands(&tx, tenant, &one.carried.source).await? {
+                        true => Some(settle(&tx, tenant, row, verdict).await?),
+                        false => None,
+                    });
                 }
                 Ok(stated)
             })
             .await;
-        Ok(rows.into_iter().zip(written?).map(|(row, stated)| stated.then_some(row)).collect())
+        Ok(written?)
     }
 
     /// Signs the proofs that were not signed before, and notes what they are called.
@@ -147,6 +145,22 @@ impl Verifier {
         proofs.extend(keys.into_iter().zip(prepared.iter().map(|prepared| *prepared.digest())));
         Ok(prepared)
     }
+}
+
+/// States a verdict, unless its question was answered while it was sought: what stands then.
+pub(crate) async fn settle(
+    tx: &Tx,
+    tenant: &TenantId,
+    row: &VerdictRow,
+    prepared: &Prepared,
+) -> StoreResult<VerdictRow> {
+    let known = sql::answered(tx, tenant, &row.cache_key).await?;
+    if let Some(known) = known.filter(|known| known.verdict != Verdict::Inconclusive) {
+        return Ok(known);
+    }
+    Notary::accept(tx, tenant, prepared).await?;
+    sql::insert_verdict(tx, tenant, row).await?;
+    Ok(row.clone())
 }
 
 /// One proof under one role: what makes its statement one.

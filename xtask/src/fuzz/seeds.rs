@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use crate::shell;
 
@@ -50,12 +50,15 @@ pub fn plant(target: &str, corpus: &Path, longest: usize) -> Result<()> {
     Ok(())
 }
 
-/// Has the fuzzer write indexes of the binaries, and a shard of them, for the targets that read such files.
-pub fn derive(program: &Path, binaries: &Path, index_files: &Path, shards: &Path) -> Result<()> {
+/// Has the fuzzer write indexes of the seeds among the binaries, and a shard of them, for the targets that
+/// read such files; what it says goes to `log`.
+pub fn derive(program: &Path, binaries: &Path, index_files: &Path, shards: &Path, log: &Path) -> Result<()> {
     let mut command = Command::new(program);
     command.env("ASSAY_FUZZ_TARGET", "index").env("ASSAY_FUZZ_INDEXES", index_files);
     command.env("ASSAY_FUZZ_SHARDS", shards).env("ASSAY_FUZZ_BINARIES", binaries).arg("-runs=1");
-    shell::run(command.stderr(std::process::Stdio::null()))
+    command.arg(format!("-artifact_prefix={}.", log.display()));
+    shell::run(command.stderr(std::fs::File::create(log)?))
+        .with_context(|| format!("the last binary named in {} cannot be indexed", log.display()))
 }
 
 /// Files with one of the endings, at most [`MOST`], in the order of their paths; what cannot be read is none.

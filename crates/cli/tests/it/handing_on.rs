@@ -494,8 +494,20 @@ fn requalifying_lists_what_would_change_and_alters_nothing_by_itself() {
     assert_eq!(bench.call(&["verify", "v1"]).code, 1);
     let same = bench.ok(&["witness", "requalify"]);
     assert_eq!((&same["unchanged"], &same["changes"]), (&1.into(), &serde_json::json!([])));
-    // An earlier runner's verdict, put in place of this one's by another program.
-    let change = "import sqlite3, sys; d = sqlite3.connect(sys.argv[1]); d.execute(\"UPDATE verdicts SET verdict =                   'not_reproduced'\"); d.commit()";
+    // An earlier runner's verdict, put in place of this one's by another program, and what was carried from
+    // its run to a build that nobody asks about any more.
+    let change = "import sqlite3, sys
+d = sqlite3.connect(sys.argv[1])
+d.row_factory = sqlite3.Row
+d.execute(\"UPDATE verdicts SET verdict = 'not_reproduced'\")
+row = dict(d.execute('SELECT * FROM verdicts').fetchone())
+key = row['cache_key']
+row.update(cache_key=key[:-1] + ('1' if key[-1] == '0' else '0'), mode='carried_over', created_at=row['created_at'] - 1)
+d.execute('INSERT INTO verdicts (%s) VALUES (%s)' % (','.join(row), ','.join('?' * len(row))), list(row.values()))
+d.commit()";
+    let count = "import sqlite3, sys
+rows = sqlite3.connect(sys.argv[1]).execute('SELECT mode FROM verdicts').fetchall()
+sys.exit(0 if rows == [('replayed',)] else str(rows))";
     let database = text(&bench.path("data/assay.sqlite"));
     let Ok(status) = Command::new("python3").args(["-c", change, &database]).status() else {
         println!("skipped: python3 is not there");
@@ -513,6 +525,8 @@ fn requalifying_lists_what_would_change_and_alters_nothing_by_itself() {
         assert_eq!(row["reason"], "expected_observation");
     }
     assert_eq!(bench.call(&["witness", "requalify", "--accept"]).code, 1);
+    let left = Command::new("python3").args(["-c", count, &database]).output().unwrap();
+    assert!(left.status.success(), "{}", String::from_utf8_lossy(&left.stderr));
     assert_eq!(bench.ok(&["witness", "requalify"])["unchanged"], 1);
     assert_eq!(bench.ok(&["log", "verify"])["verified"], true);
 }
