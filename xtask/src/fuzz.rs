@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use crate::shell::{self, step};
-use crate::words::Words;
+use crate::words::{self, Words};
 
 /// Processor time over all targets, in seconds.
 const SECONDS: u64 = 3_600;
@@ -75,9 +75,7 @@ struct Said {
 /// Fuzzes each target for its share of the time; an error if one of them has a finding.
 pub fn run(options: &Options) -> Result<()> {
     let known = targets()?;
-    for name in &options.only {
-        ensure!(known.contains(name), "`{name}` is no target; there are {}", known.join(", "));
-    }
+    words::known(&options.only, known.iter().map(String::as_str))?;
     let chosen: Vec<&String> =
         known.iter().filter(|name| options.only.is_empty() || options.only.contains(name)).collect();
     step("building the targets with coverage");

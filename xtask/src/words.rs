@@ -47,11 +47,32 @@ impl<'w> Words<'w> {
     }
 }
 
+/// Refuses names that are not among the known ones.
+pub fn known<'k>(names: &[String], known: impl Iterator<Item = &'k str>) -> Result<()> {
+    let known: Vec<&str> = known.collect();
+    match names.iter().find(|name| !known.contains(&name.as_str())) {
+        Some(name) => bail!("`{name}` is none of {}", known.join(", ")),
+        None => Ok(()),
+    }
+}
+
 /// Where `--json` is all that may be said: whether it was.
 pub fn only_json(words: &[&str]) -> Result<bool> {
     match words {
         [] => Ok(false),
         ["--json"] => Ok(true),
         [other, ..] => bail!("`{other}` is no option of this command"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_nobody_knows_are_refused() {
+        let names = |text: &str| text.split(',').map(str::to_owned).collect::<Vec<_>>();
+        assert!(known(&names("a,b"), ["a", "b", "c"].into_iter()).is_ok());
+        assert!(known(&names("a,typo"), ["a", "b"].into_iter()).is_err());
     }
 }

@@ -16,6 +16,9 @@ pub const MAX_DYNAMIC_ENTRIES: usize = 65_536;
 pub const MAX_FDES: usize = 4_000_000;
 /// Most call sites, actions and types of one exception table.
 pub const MAX_LSDA_ENTRIES: usize = 65_536;
+/// How many times the bytes of a file may be shown in all regions together. Linkers show them once; a file
+/// that shows them in thousands of sections would take as many times as long.
+pub const MAX_SHARING: usize = 2;
 /// Largest image in memory, in bytes: zero-filled memory is never allocated, but addresses are bounded.
 pub const MAX_ADDRESS: u64 = 1 << 47;
 /// Longest name kept, in bytes; mangled names of real programs stay far below.

@@ -1,5 +1,6 @@
 //! `cargo xtask bench NAME`: figures beside their budgets and their peers', from one run.
 
+mod bound;
 pub mod calibration;
 pub mod carryover;
 pub mod carryover_source;

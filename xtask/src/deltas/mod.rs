@@ -9,19 +9,28 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
 use crate::shell::{self, list, step, text};
+use crate::words::Words;
 
 pub use fetch::{Pair, pairs};
 
 /// What a corpus run prints.
 pub fn run(words: &[&str]) -> Result<()> {
-    let only = words.iter().position(|word| *word == "--only").and_then(|at| words.get(at + 1));
-    let only: Vec<&str> = only.map(|ids| ids.split(',').collect()).unwrap_or_default();
+    let (mut only, mut as_json) = (Vec::new(), false);
+    let mut words = Words::new(words);
+    while let Some(option) = words.option() {
+        match option {
+            "--json" => as_json = true,
+            "--only" => only = words.list()?,
+            _ => return words.unknown(),
+        }
+    }
+    let only: Vec<&str> = only.iter().map(String::as_str).collect();
     let (pairs, skipped) = pairs(&only)?;
     let rows = measure(&pairs)?;
     let failed = rows.iter().filter(|row| row["error"].is_string()).count();
     let share = if rows.is_empty() { 0.0 } else { (rows.len() - failed) as f64 / rows.len() as f64 };
     let document = json!({ "corpus": "deltas", "rows": rows, "skipped": skipped, "success_ratio": share });
-    print(&document, words.contains(&"--json"));
+    print(&document, as_json);
     match (rows.len(), failed) {
         (0, _) => bail!("no pair could be obtained"),
         (_, 0) => Ok(()),

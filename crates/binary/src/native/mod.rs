@@ -59,24 +59,22 @@ pub(crate) fn hexadecimal(bytes: &[u8]) -> DebugId {
     DebugId(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// How many times the bytes of a file may be shown in all regions together. Linkers show them once; a file
-/// that shows them in thousands would take as many times as long.
-const MOST_SHARING: usize = 2;
-
-/// Leaves out, with a warning, regions that show bytes of the file which others show already.
+/// Leaves out, with a warning, the regions from the one on with which all together show more bytes than
+/// [`limits::MAX_SHARING`] allows.
 pub(crate) fn bound_sharing(module: &mut Module<'_>) {
     let range = |region: &Region<'_>| region.bytes.as_ptr_range();
     let shown = || module.regions.iter().filter(|region| !region.bytes.is_empty());
     let first = shown().map(|region| range(region).start).min();
     let last = shown().map(|region| range(region).end).max();
     let span = first.zip(last).map_or(0, |(first, last)| last.addr() - first.addr());
-    let mut left = span.saturating_mul(MOST_SHARING);
+    let mut left = span.saturating_mul(limits::MAX_SHARING);
     let mut dropped = Vec::new();
     module.regions.retain(|region| {
         let fits = region.bytes.len() <= left;
         match fits {
             true => left -= region.bytes.len(),
-            false => dropped.push(format!("section `{}` shows what others show already", region.name)),
+            false => dropped
+                .push(format!("section `{}` is past the bound on bytes shown several times", region.name)),
         }
         fits
     });

@@ -128,7 +128,7 @@ fn sections_that_show_the_same_bytes_are_bounded() {
     let shown: usize = module.regions.iter().map(|region| region.bytes.len()).sum();
     assert!(shown <= 2 * file.len(), "{shown} bytes of {}", file.len());
     assert!(
-        module.warnings.iter().any(|warning| warning.contains("shows what others show")),
+        module.warnings.iter().any(|warning| warning.contains("past the bound on bytes")),
         "{:?}",
         (&module.warnings, module.regions.len())
     );

@@ -25,7 +25,7 @@ use self::samples::Sample;
 use self::score::{Outcome, Score};
 use super::Row;
 use crate::shell::{self, step};
-use crate::words::Words;
+use crate::words::{self, Words};
 
 /// Budget of the calibration error.
 const MOST_ERROR: f64 = 0.03;
@@ -134,6 +134,7 @@ fn groups(samples: &[&Sample], said: &[f64]) -> BTreeMap<String, Score> {
 fn gather(options: &Options, home: &Path) -> Result<(Vec<Sample>, Vec<String>)> {
     let (toolchains, mut skipped) = compilers::all(home)?;
     let mut samples = Vec::new();
+    words::known(&options.only, projects::ALL.iter().map(|project| project.name))?;
     let wanted = |name: &str| options.only.is_empty() || options.only.iter().any(|only| only == name);
     for project in projects::ALL.iter().filter(|project| wanted(project.name)) {
         step(&format!("{} {} and {}", project.name, project.versions[0], project.versions[1]));

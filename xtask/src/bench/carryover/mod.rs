@@ -35,7 +35,7 @@ pub use self::random::Random;
 use self::recipe::{Recipe, Workshop};
 use self::tally::Tally;
 use crate::shell;
-use crate::words::Words;
+use crate::words::{self, Words};
 
 /// How many mutants a whole run judges.
 const MUTANTS: usize = 3000;
@@ -90,7 +90,8 @@ struct Mutant {
 pub fn fast() -> Result<()> {
     shell::step("carry-over: a few mutants");
     let only = FAST.map(str::to_owned).to_vec();
-    run(&Options { json: false, mutants: FAST_MUTANTS, only, seed: SEED, releases: false })
+    mutants(&Options { json: false, mutants: FAST_MUTANTS, only, seed: SEED, releases: false })?
+        .shows_something()
 }
 
 pub fn run(options: &Options) -> Result<()> {
@@ -99,6 +100,11 @@ pub fn run(options: &Options) -> Result<()> {
         ensure!(given == (MUTANTS, SEED, true), "--releases takes neither -n nor --only nor --seed");
         return releases::run(options.json);
     }
+    mutants(options).map(drop)
+}
+
+/// Judges mutants; an error where one was carried falsely.
+fn mutants(options: &Options) -> Result<Tally> {
     let home = shell::target().join("bench-carryover");
     if home.exists() {
         std::fs::remove_dir_all(&home).context("the folder of the last bench cannot be removed")?;
@@ -106,8 +112,8 @@ pub fn run(options: &Options) -> Result<()> {
     std::fs::create_dir_all(&home)?;
     let host = Host::probe()?;
     let mut all: Vec<Program> = programs::ALL.to_vec();
+    words::known(&options.only, all.iter().map(|program| program.name))?;
     all.retain(|program| options.only.is_empty() || options.only.iter().any(|name| name == program.name));
-    ensure!(!all.is_empty(), "no such program");
     shell::step("building and recording the programs");
     let prepared = prepare(&all, &home, &host)?;
     shell::step(&format!("{} mutants of {} programs, seed {}", options.mutants, all.len(), options.seed));
@@ -122,7 +128,7 @@ pub fn run(options: &Options) -> Result<()> {
         let _ = std::fs::remove_dir_all(home.join(folder));
     }
     ensure!(tally.false_ones.is_empty(), "{} runs were carried over falsely", tally.false_ones.len());
-    Ok(())
+    Ok(tally)
 }
 
 fn prepare(all: &[Program], home: &Path, host: &Host) -> Result<Vec<Prepared>> {

@@ -3,9 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
-use super::super::Row;
+use super::super::{Row, bound::unsound_bound};
 use super::builds::Harmless;
 use super::judge::{Outcome, Prepared};
 
@@ -15,8 +16,6 @@ const LEAST_DIFFERENT: usize = 1000;
 const LEAST_TOUCHED: f64 = 0.5;
 const LEAST_HARMLESS: f64 = 0.95;
 const LEAST_LINK_ORDER: f64 = 0.8;
-/// With no event in n trials, the event's rate is below this over n with 95 % confidence.
-const RULE_OF_THREE: f64 = 3.0;
 
 /// Counts of one kind of mutant.
 #[derive(Clone, Copy, Debug, Default)]
@@ -24,16 +23,19 @@ pub struct Count {
     judged: usize,
     touched: usize,
     different: usize,
+    /// Of the different ones those in which the proof was asked.
+    decided: usize,
     carried: usize,
     falsely: usize,
 }
 
 impl Count {
-    fn add(&mut self, outcome: &Outcome) {
+    fn add(&mut self, outcome: &Outcome, asked: bool) {
         let carried = outcome.refused.is_none();
         self.judged += 1;
         self.touched += usize::from(outcome.touched);
         self.different += usize::from(!outcome.same);
+        self.decided += usize::from(!outcome.same && asked);
         self.carried += usize::from(carried);
         self.falsely += usize::from(carried && !outcome.same);
     }
@@ -69,6 +71,17 @@ impl Tally {
         self.all.judged
     }
 
+    /// An error where a run without false carry-overs would say nothing.
+    pub fn shows_something(&self) -> Result<()> {
+        let Count { judged, decided, carried, .. } = self.all;
+        ensure!(
+            decided > 0 && carried > 0,
+            "{judged} mutants, of which the proof was asked of {decided} different ones and {carried} carried: \
+             nothing is shown"
+        );
+        Ok(())
+    }
+
     pub fn add(
         &mut self,
         prepared: &Prepared,
@@ -78,9 +91,12 @@ impl Tally {
         outcome: &Outcome,
     ) {
         let name = prepared.program.name;
-        self.all.add(outcome);
-        self.kinds.entry(kind).or_default().add(outcome);
-        self.programs.entry(name).or_default().add(outcome);
+        let asked = prepared.never.is_none();
+        for count in
+            [&mut self.all, self.kinds.entry(kind).or_default(), self.programs.entry(name).or_default()]
+        {
+            count.add(outcome, asked);
+        }
         for reason in outcome.refused.iter().flatten() {
             *self.refusals.entry(reason.clone()).or_default() += 1;
         }
@@ -117,14 +133,15 @@ impl Tally {
         let link_order = self.share(&[Harmless::LinkOrder]);
         let others =
             self.share(&[Harmless::Paths, Harmless::BuildId, Harmless::Alignment, Harmless::Unrelated]);
-        let bound = (all.different > 0 && all.falsely == 0).then(|| RULE_OF_THREE / all.different as f64);
-        let falsely = all.falsely as f64;
+        // Where nothing was carried, nothing can have been carried falsely.
+        let falsely = (all.carried > 0).then_some(all.falsely as f64);
+        let decided = format!("share of {} in which the proof was asked", all.decided);
         let rows = vec![
             Row::new("false carry-overs", falsely, "runs").at_most(0.0),
             least("mutants", Some(all.judged as f64), LEAST_MUTANTS as f64, "binaries, no two the same"),
             least("that touch what the run executes or reads", Some(touched), LEAST_TOUCHED, "share"),
             least("that replay shows different", Some(all.different as f64), LEAST_DIFFERENT as f64, "runs"),
-            Row::new("95 % bound on unsound carry-overs", bound, "share of those"),
+            Row::new("95 % bound on unsound carry-overs", unsound_bound(all.decided, all.falsely), decided),
             Row::new("true carry-overs", (all.carried - all.falsely) as f64, "runs"),
             least(
                 "harmless rebuilds that carried",
@@ -198,7 +215,7 @@ impl Tally {
             "judged", "touched", "different", "carried", "false"
         );
         for (name, count) in counts.iter().chain([(&"all", &self.all)]) {
-            let Count { judged, touched, different, carried, falsely } = count;
+            let Count { judged, touched, different, carried, falsely, .. } = count;
             println!("{name:<36} {judged:>7} {touched:>8} {different:>10} {carried:>8} {falsely:>6}");
         }
     }

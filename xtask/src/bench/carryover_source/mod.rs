@@ -5,17 +5,23 @@ mod idle;
 mod mutate;
 mod releases;
 mod subject;
+mod tally;
 mod trace;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::HashSet;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Result, ensure};
+use assay_evidence::Sha256;
 use assay_witness::Host;
-use serde_json::json;
 
+use self::subject::Subject;
+use self::tally::Tally;
 use super::carryover::Random;
 use crate::shell::{self, step};
-use subject::{Outcome, Subject};
+use crate::words::{self, Words};
+
+/// The small programs that come with the bench.
+const OWN: [&str; 4] = ["orders", "looker", "ledger", "mirror"];
 
 /// Incidents of the corpus whose packages are mutated too.
 const PACKAGES: [&str; 8] = [
@@ -29,7 +35,9 @@ const PACKAGES: [&str; 8] = [
     "CVE-2021-42740",
 ];
 const MUTANTS: usize = 600;
+const SEED: u64 = 1;
 const FAST_MUTANTS: usize = 24;
+const FAST_SEED: u64 = 7;
 /// How often a mutant that does not fit is made again.
 const TRIES: usize = 40;
 
@@ -47,19 +55,21 @@ pub struct Options {
 impl Options {
     /// Reads the words behind `bench carryover-source`.
     pub fn parse(words: &[&str]) -> Result<Self> {
-        let mut options = Self { mutants: MUTANTS, only: Vec::new(), seed: 1, json: false, releases: false };
-        let mut words = words.iter();
-        while let Some(word) = words.next() {
-            let mut value = || words.next().with_context(|| format!("{word} needs a value"));
-            match *word {
+        let mut options =
+            Self { mutants: MUTANTS, only: Vec::new(), seed: SEED, json: false, releases: false };
+        let mut words = Words::new(words);
+        while let Some(option) = words.option() {
+            match option {
                 "--json" => options.json = true,
                 "--releases" => options.releases = true,
-                "-n" => options.mutants = value()?.parse().context("-n takes a number of mutants")?,
-                "--seed" => options.seed = value()?.parse().context("--seed takes a number")?,
-                "--only" => options.only.extend(value()?.split(',').map(str::to_owned)),
-                other => bail!("`{other}` is no option of the bench"),
+                "-n" => options.mutants = words.number()?,
+                "--seed" => options.seed = words.number()?,
+                "--only" => options.only.extend(words.list()?),
+                _ => return words.unknown(),
             }
         }
+        let plain = (options.mutants, options.seed) == (MUTANTS, SEED);
+        ensure!(plain || !options.releases, "--releases takes neither -n nor --seed");
         Ok(options)
     }
 
@@ -70,8 +80,15 @@ impl Options {
 
 /// About twenty mutants of the small programs, for the tests.
 pub fn fast() -> Result<()> {
-    let only = ["orders", "looker", "ledger", "mirror"].map(str::to_owned).to_vec();
-    run(&Options { mutants: FAST_MUTANTS, only, seed: 7, json: false, releases: false })
+    let host = Host::probe().map_err(|refusal| anyhow::anyhow!("{refusal}"))?;
+    let options = Options {
+        mutants: FAST_MUTANTS,
+        only: OWN.map(str::to_owned).to_vec(),
+        seed: FAST_SEED,
+        json: false,
+        releases: false,
+    };
+    mutants(&options, &host)?.shows_something()
 }
 
 /// Runs it; an error if any carry-over was false.
@@ -80,21 +97,29 @@ pub fn run(options: &Options) -> Result<()> {
     if options.releases {
         return releases::run(options, &host);
     }
+    words::known(&options.only, OWN.into_iter().chain(PACKAGES))?;
+    mutants(options, &host).map(drop)
+}
+
+/// Judges mutants, no two the same; an error if any carry-over was false.
+fn mutants(options: &Options, host: &Host) -> Result<Tally> {
     let home = shell::target().join("bench-carryover-source");
     if home.exists() {
         std::fs::remove_dir_all(&home)?;
     }
-    let subjects = subjects(options, &home, &host)?;
+    let subjects = subjects(options, &home, host)?;
     ensure!(!subjects.is_empty(), "no program to mutate");
     step(&format!("{} mutants of {} programs", options.mutants, subjects.len()));
-    let mut tally = Tally::default();
+    let (mut tally, mut seen) = (Tally::default(), HashSet::new());
     for number in 0..options.mutants {
         let subject = &subjects[number % subjects.len()];
         let mut random = Random::of(options.seed, number as u64);
-        let made = (0..TRIES)
-            .find_map(|_| mutate::make(&subject.files, &subject.likely, &subject.idle, &mut random));
+        let made = (0..TRIES).find_map(|_| {
+            let mutant = mutate::make(&subject.files, &subject.likely, &subject.idle, &mut random)?;
+            seen.insert((number % subjects.len(), digest(&mutant.files))).then_some(mutant)
+        });
         let Some(mutant) = made else { continue };
-        let outcome = subject.judge(&mutant.files, &host)?;
+        let outcome = subject.judge(&mutant.files, host)?;
         if outcome.refused.is_none() && !outcome.same {
             let folder = home.join(format!("false-{number}"));
             subject::write(&folder, &mutant.files)?;
@@ -107,16 +132,32 @@ pub fn run(options: &Options) -> Result<()> {
                 folder.display()
             );
         }
-        tally.add(&subject.name, mutant.kind, &outcome);
+        tally.add(subject, mutant.kind, &outcome);
     }
-    tally.print(options, &subjects);
-    ensure!(tally.false_carry_overs == 0, "{} carry-overs were false", tally.false_carry_overs);
-    Ok(())
+    let document = tally.document(options, &subjects);
+    let title = format!("{} mutants, seed {}; each replayed in the runner", tally.all.mutants, options.seed);
+    super::print(&title, &document, options.json);
+    if !options.json {
+        tally.print();
+    }
+    let falsely = tally.all.falsely;
+    ensure!(falsely == 0, "{falsely} carry-overs were false");
+    Ok(tally)
+}
+
+/// A tree's files as one number.
+fn digest(files: &mutate::Files) -> Sha256 {
+    let mut stream = Sha256::stream();
+    for (path, bytes) in files {
+        stream.update(Sha256::of(path.as_bytes()).as_bytes());
+        stream.update(Sha256::of(bytes).as_bytes());
+    }
+    stream.finish()
 }
 
 fn subjects(options: &Options, home: &std::path::Path, host: &Host) -> Result<Vec<Subject>> {
     let mut all = Vec::new();
-    for name in ["orders", "looker", "ledger", "mirror"] {
+    for name in OWN {
         if options.wants(name) {
             all.extend(tried(name, Subject::own(name, home, host)));
         }
@@ -144,76 +185,6 @@ fn tried(name: &str, subject: Result<Subject>) -> Option<Subject> {
         Err(error) => {
             eprintln!("  {name} SKIPPED: {error:#}");
             None
-        }
-    }
-}
-
-#[derive(Default)]
-struct Tally {
-    mutants: u64,
-    carried: u64,
-    different: u64,
-    false_carry_overs: u64,
-    harmless: u64,
-    harmless_carried: u64,
-    reasons: BTreeMap<String, u64>,
-    kinds: BTreeMap<&'static str, (u64, u64, u64)>,
-    programs: BTreeMap<String, (u64, u64, u64)>,
-}
-
-impl Tally {
-    fn add(&mut self, program: &str, kind: &'static str, outcome: &Outcome) {
-        let carried = outcome.refused.is_none();
-        self.mutants += 1;
-        self.carried += u64::from(carried);
-        self.different += u64::from(!outcome.same);
-        self.false_carry_overs += u64::from(carried && !outcome.same);
-        if mutate::HARMLESS.contains(&kind) && outcome.same && outcome.observes_nothing {
-            self.harmless += 1;
-            self.harmless_carried += u64::from(carried);
-        }
-        for reason in outcome.refused.iter().flatten() {
-            *self.reasons.entry(reason.clone()).or_default() += 1;
-        }
-        let of_program = self.programs.entry(program.to_owned()).or_default();
-        for row in [self.kinds.entry(kind).or_default(), of_program] {
-            row.0 += 1;
-            row.1 += u64::from(carried);
-            row.2 += u64::from(!outcome.same);
-        }
-    }
-
-    fn print(&self, options: &Options, subjects: &[Subject]) {
-        let bound = if self.different > 0 { 3.0 / self.different as f64 } else { 1.0 };
-        let rows: BTreeSet<&String> = subjects.iter().map(|subject| &subject.name).collect();
-        if options.json {
-            let document = json!({
-                "bench": "carryover-source", "programs": rows, "mutants": self.mutants, "carried": self.carried,
-                "different": self.different, "false_carry_overs": self.false_carry_overs, "bound_95": bound,
-                "harmless": self.harmless, "harmless_carried": self.harmless_carried, "reasons": self.reasons,
-            });
-            println!("{}", serde_json::to_string_pretty(&document).unwrap_or_default());
-            return;
-        }
-        println!("{:<34} {:>8} {:>8} {:>10}", "", "mutants", "carried", "different");
-        for (name, (mutants, carried, different)) in &self.kinds {
-            println!("{name:<34} {mutants:>8} {carried:>8} {different:>10}");
-        }
-        for (name, (mutants, carried, different)) in &self.programs {
-            println!("{name:<34} {mutants:>8} {carried:>8} {different:>10}");
-        }
-        println!(
-            "{} mutants, {} carried, {} shown different by replay, {} FALSE CARRY-OVERS (95 % bound {bound:.4}); \
-             harmless edits carried: {} of {}",
-            self.mutants,
-            self.carried,
-            self.different,
-            self.false_carry_overs,
-            self.harmless_carried,
-            self.harmless
-        );
-        for (reason, count) in &self.reasons {
-            println!("  {reason}: {count}");
         }
     }
 }

@@ -48,9 +48,11 @@ pub fn rows(assay: &Path, skipped: &mut Vec<String>) -> Result<Vec<Row>> {
             Command::new(assay).args(["delta", "diff", "--json"]).arg(&truth.a).arg(&truth.b),
             &home,
         )?;
-        let names = changed(&serde_json::from_str(&ours.output).context("assay gave no JSON")?);
-        let right = names == truth.changed;
-        rows.push(row("assay", truth, &ours, &format!("changed: {}", shown(&names)), right));
+        let answer = serde_json::from_str(&ours.output).context("assay gave no JSON")?;
+        let (names, others) = (changed(&answer), others(&answer));
+        let right = names == truth.changed && others == 0;
+        let word = format!("changed: {}; {others} others", shown(&names));
+        rows.push(row("assay", truth, &ours, &word, right));
         for (tool, args) in [
             ("diffoscope", &["--text", "-", A, B][..]),
             ("abidiff", &["--no-show-locs", A, B][..]),
@@ -147,6 +149,14 @@ fn changed(answer: &Value) -> Vec<String> {
     let mut names: Vec<String> = names.filter_map(|entry| Some(entry["name"].as_str()?.to_owned())).collect();
     names.sort();
     names
+}
+
+/// How much else is listed as a difference. Functions that only lie elsewhere are none, nor are those that
+/// only reach a changed one.
+fn others(answer: &Value) -> usize {
+    let functions = ["added", "removed", "renamed"].map(|kind| list(&answer["functions"], kind).len());
+    let data = ["changed", "added", "removed"].map(|kind| list(&answer["data"], kind).len());
+    functions.into_iter().chain(data).sum()
 }
 
 /// What another tool's text comes to: whether it says that anything differs, and whether it names what

@@ -135,13 +135,7 @@ fn measure(
     let (replayed, all) = session::replay_everything(assay)?;
     // The release before had one more artifact, whose verdicts are replayed too.
     let verdicts = tally.count() as f64;
-    ensure!(replayed > 0, "nothing was replayed, so nothing is shown");
-    ensure!(
-        verdicts > 0.0 && tally.inconclusive() == 0,
-        "{} of {verdicts} verdicts are inconclusive",
-        tally.inconclusive()
-    );
-    let peer = all * verdicts / replayed as f64;
+    let peer = session::as_long(&tally, replayed, all)?;
     eprintln!("{replayed} verdicts replayed in {all:.1} s, all of them as they were");
     let replays: Vec<f64> = first_tally
         .0

@@ -166,9 +166,8 @@ fn verify(assay: &Assay, releases: &[String], entries: &[Entry]) -> Result<Done>
         done.reused += seconds;
     }
     let (verdicts, seconds) = session::replay_everything(assay)?;
-    let asked: u64 = done.tally.count();
     // Builds that are one file were replayed once, and the first release's too.
-    done.replayed = seconds * asked as f64 / verdicts.max(1) as f64;
+    done.replayed = session::as_long(&done.tally, verdicts, seconds)?;
     Ok(done)
 }
 

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
+use super::counts::Tally;
 use super::inputs::Input;
 use crate::shell::{Assay, text};
 
@@ -126,4 +127,18 @@ pub fn replay_everything(assay: &Assay) -> Result<(u64, f64)> {
     }
     ensure!(changes.is_empty(), "{} verdicts are others when replayed", changes.len());
     Ok((answer["unchanged"].as_u64().unwrap_or_default(), seconds))
+}
+
+/// Seconds that replaying what was verified would take, where replaying `replayed` verdicts took `seconds`.
+///
+/// # Errors
+/// Nothing was verified or replayed, or a verdict is inconclusive: then nothing is shown.
+pub fn as_long(verified: &Tally, replayed: u64, seconds: f64) -> Result<f64> {
+    let (verdicts, inconclusive) = (verified.count(), verified.inconclusive());
+    ensure!(
+        replayed > 0 && verdicts > 0,
+        "{verdicts} verdicts, {replayed} of them replayed: nothing is shown"
+    );
+    ensure!(inconclusive == 0, "{inconclusive} of {verdicts} verdicts are inconclusive");
+    Ok(seconds * verdicts as f64 / replayed as f64)
 }
