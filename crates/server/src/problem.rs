@@ -7,7 +7,7 @@ use assay_deltas::DeltasError;
 use assay_evidence::{DigestError, JsonError, chain};
 use assay_notary::NotaryError;
 use assay_store::StoreError;
-use assay_verify::VerifyError;
+use assay_verify::{IncidentError, SideError, SpecError, VerifyError};
 use assay_witness::WitnessError;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
@@ -16,6 +16,9 @@ use serde::{Deserialize, Serialize};
 
 /// The media type of every error.
 pub const PROBLEM_CONTENT_TYPE: &str = "application/problem+json";
+
+/// What to do about a pattern of an expectation that is refused.
+const PATTERN_HINT: &str = "the syntax is that of Rust's regex, over bytes and without look-around; escape ( ) [ ] { } . * + ? | ^ $ \\";
 
 /// What sort of failure a problem is: the command line's exit code follows from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -321,6 +324,10 @@ impl From<VerifyError> for Problem {
                 "unknown_role",
                 "write --subject ROLE=PATH with a role that the witness has",
             ),
+            VerifyError::Incident(IncidentError::Side { source: SideError::Pattern { .. }, .. })
+            | VerifyError::Spec(SpecError { reason: SideError::Pattern { .. }, .. }) => {
+                input(StatusCode::BAD_REQUEST, "pattern_refused", PATTERN_HINT)
+            }
             VerifyError::Incident(_) => input(StatusCode::BAD_REQUEST, "incident_refused", ""),
             VerifyError::Spec(_) => input(StatusCode::BAD_REQUEST, "expectation_refused", ""),
             VerifyError::NotShown { .. } => {

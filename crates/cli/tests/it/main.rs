@@ -7,6 +7,7 @@ mod debugging;
 mod deltas;
 mod divergence;
 mod drafts;
+mod expectations;
 mod handing_on;
 mod main_job;
 mod reports;
