@@ -17,8 +17,12 @@ use serde::{Deserialize, Serialize};
 /// The media type of every error.
 pub const PROBLEM_CONTENT_TYPE: &str = "application/problem+json";
 
+/// What to do about a statement of provenance that is refused.
+pub const PROVENANCE_HINT: &str =
+    "give a DSSE envelope with an in-toto statement whose subject is the file under test, byte for byte";
+
 /// What to do about a pattern of an expectation that is refused.
-const PATTERN_HINT: &str = "the syntax is that of Rust's regex, over bytes and without look-around; escape ( ) [ ] { } . * + ? | ^ $ \\";
+pub const PATTERN_HINT: &str = "the syntax is that of Rust's regex, over bytes and without look-around; escape ( ) [ ] { } . * + ? | ^ $ \\";
 
 /// What sort of failure a problem is: the command line's exit code follows from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -264,6 +268,13 @@ impl From<WitnessError> for Problem {
             WitnessError::Capsule(_) | WitnessError::Request { .. } => {
                 Self::new(StatusCode::BAD_REQUEST, "capsule_refused", Category::Input, &error, "")
             }
+            WitnessError::Provenance(_) => Self::new(
+                StatusCode::BAD_REQUEST,
+                "provenance_refused",
+                Category::Input,
+                &error,
+                PROVENANCE_HINT,
+            ),
             WitnessError::WrongBytes { .. } => {
                 Self::new(StatusCode::CONFLICT, "stored_bytes_differ", Category::Trust, &error, "")
             }

@@ -3,6 +3,7 @@
 use assay_binary::Frame;
 use assay_evidence::Sha256;
 use assay_gate::{Mode, Verdict};
+use assay_witness::{Provenance, SubjectToolchain};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +41,12 @@ pub struct MicroWitness {
     /// What was done to the capsule after it was recorded.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub origin: Option<Origin>,
+    /// What compiled the recorded artifact, or why that is not known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub toolchain: Option<SubjectToolchain>,
+    /// The signed statements about the capsule's subjects that the capsule holds.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub provenance: Vec<Provenance>,
 }
 
 /// The bundle that a witness came in.

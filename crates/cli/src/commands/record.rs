@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use assay_evidence::dsse::MAX_ENVELOPE_BYTES;
 use assay_verify::{
     Expectations, Facts, IncidentDefinition, Kind, NewWitness, Observation, Side, SideError, SpecError,
 };
-use assay_witness::{Ending, Host, Limits, Located, RecordRequest, Recording, RunReport};
+use assay_witness::{Ending, Host, Limits, Located, MAX_PROVENANCE, RecordRequest, Recording, RunReport};
 use serde_json::{Value, json};
 
 use super::privacy::{self, Cleared};
@@ -209,8 +210,7 @@ fn refused_spec(error: &SpecError) -> CliError {
     let message = chain(error);
     match error.reason {
         SideError::Pattern { .. } => {
-            let hint = "the syntax is that of Rust's regex, over bytes and without look-around; escape ( ) [ ] { } . * + ? | ^ $ \\";
-            CliError::new(Exit::Usage, "pattern_refused", message, hint)
+            CliError::new(Exit::Usage, "pattern_refused", message, assay_server::PATTERN_HINT)
         }
         SideError::Fingerprint(_) => CliError::usage(
             message,
@@ -253,7 +253,15 @@ fn request(
         working_directory: working_directory(&args.working_directory)?,
         limits,
         seed: 1,
+        provenance: provenance(args)?,
     })
+}
+
+fn provenance(args: &Record) -> Result<Vec<Vec<u8>>, CliError> {
+    if args.provenance.len() > MAX_PROVENANCE {
+        return Err(CliError::usage(format!("at most {MAX_PROVENANCE} statements of provenance"), ""));
+    }
+    args.provenance.iter().map(|file| read_input(file, MAX_ENVELOPE_BYTES as u64)).collect()
 }
 
 fn working_directory(path: &Path) -> Result<String, CliError> {

@@ -10,6 +10,7 @@ mod drafts;
 mod expectations;
 mod handing_on;
 mod main_job;
+mod provenance;
 mod reports;
 mod serving;
 

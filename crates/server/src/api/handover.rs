@@ -56,6 +56,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
                 (400, "key_refused"),
                 (400, "incident_refused"),
                 (400, "capsule_refused"),
+                (400, "provenance_refused"),
                 (400, "unknown_role"),
                 (409, "bundle_not_trusted"),
                 (409, "incident_exists"),
