@@ -444,7 +444,7 @@ pub(crate) enum Delta {
     },
     /// Say whether binaries have a patch
     Presence {
-        /// The signature
+        /// The signature: a file, or an incident whose signature the store has
         signature: PathBuf,
         /// The files
         #[arg(required = true)]

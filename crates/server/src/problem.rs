@@ -362,6 +362,19 @@ impl From<VerifyError> for Problem {
                 &error,
                 "`assay quota show` says what is used; its owner can set more",
             ),
+            VerifyError::UnknownSignature { .. } => input(
+                StatusCode::NOT_FOUND,
+                "unknown_signature",
+                "`assay delta sign VULNERABLE FIXED --incident ID` makes one",
+            ),
+            VerifyError::NoSignature { .. } => input(
+                StatusCode::CONFLICT,
+                "no_signature",
+                "`assay delta sign VULNERABLE FIXED --incident ID` makes one of two files",
+            ),
+            VerifyError::Signature { .. } => {
+                input(StatusCode::BAD_REQUEST, "signature_refused", "`assay delta sign` writes the form")
+            }
             VerifyError::NothingToBundle { .. } => input(
                 StatusCode::CONFLICT,
                 "no_admitted_witness",

@@ -34,13 +34,16 @@ mod requalify;
 mod rounds;
 mod run;
 mod running;
+mod signatures;
 mod sources;
 mod sql;
 mod stacks;
 mod stating;
 mod witnesses;
 
-pub use bundle::{BundleError, IncidentBundle, MAX_INCIDENT_BUNDLE_BYTES, OpenedBundle, open_bundle};
+pub use bundle::{
+    BundleError, BundledSignature, IncidentBundle, MAX_INCIDENT_BUNDLE_BYTES, OpenedBundle, open_bundle,
+};
 pub use check::{CheckOutcome, MAX_REPLAYS};
 pub use difference::{Compared, DiffSide, Difference, ReasonClass};
 pub use error::{VerifyError, VerifyResult};
@@ -53,11 +56,12 @@ pub use minimize::{MinimizeOutcome, MinimizeRequest};
 pub use observation::{FaultSummary, Observation};
 pub use pattern::PatternError;
 pub use pipeline::{IncidentVerdict, MAX_JOBS, Target, Unknown, Verification};
-pub use predicates::{ImportedFrom, MicroWitness, Origin, ReplayVerdict, StackFingerprint};
+pub use predicates::{ImportedFrom, MicroWitness, Origin, ReplayVerdict, SignedPatch, StackFingerprint};
 pub use privacy::{RedactionKey, WitnessScan, still_shows, watched_replay};
 pub use quotas::{QuotaUsage, Quotas};
 pub use requalify::{RequalifyOutcome, VerdictChange};
 pub use run::{SourceObservation, StoredRun};
+pub use signatures::{MAX_SIGNATURE_BYTES, NoSignature, SignatureInfo};
 pub use sources::{source_run, source_tree};
 pub use sql::MIGRATIONS;
 pub use stacks::{StackMatch, fault_fingerprint, named_fingerprint};

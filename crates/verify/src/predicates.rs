@@ -133,3 +133,25 @@ pub struct StackFingerprint {
     /// The frames as captured, innermost first.
     pub frames: Vec<Frame>,
 }
+
+/// Predicate of `stella.ops/patchSignature@v1`: what a fix of an incident looks like in machine code. Its
+/// subjects are the two builds that it was made of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SignedPatch {
+    /// The incident.
+    pub incident: String,
+    /// The digest of the signature's bytes.
+    pub signature: Sha256,
+    /// The build that has the incident.
+    pub vulnerable: Sha256,
+    /// The build that has the fix.
+    pub fixed: Sha256,
+    /// The version of the normaliser that made it.
+    pub normaliser_version: u32,
+    /// How many functions it looks at.
+    pub functions: u32,
+    /// The bundle that it came in.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub imported_from: Option<ImportedFrom>,
+}

@@ -13,6 +13,7 @@ mod main_job;
 mod provenance;
 mod reports;
 mod serving;
+mod signatures;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
