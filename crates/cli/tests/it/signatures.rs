@@ -35,8 +35,10 @@ fn recorded(bench: &Bench) -> Option<(String, String)> {
     Some((vulnerable, fixed))
 }
 
-/// Entries of an archive by name.
-fn entries(file: &str) -> Vec<(String, Vec<u8>)> {
+/// Names and bytes of an archive.
+type Entries = Vec<(String, Vec<u8>)>;
+
+fn entries(file: &str) -> Entries {
     let mut archive = tar::Archive::new(std::fs::File::open(file).unwrap());
     let all = archive.entries().unwrap().map(|entry| {
         let mut entry = entry.unwrap();
@@ -121,7 +123,7 @@ fn a_signature_that_was_changed_breaks_trust() {
     let signed = bench.ok(&["delta", "sign", &vulnerable, &fixed, "--incident", "LIST-1"]);
     let good = text(&bench.path("good.tar"));
     bench.ok(&["incident", "bundle", "LIST-1", "-o", &good]);
-    let attempt = |name: &str, code: i32, change: &dyn Fn(&mut Vec<(String, Vec<u8>)>)| {
+    let attempt = |name: &str, code: i32, change: &dyn Fn(&mut Entries)| {
         let mut all = entries(&good);
         change(&mut all);
         let file = bench.path(name);
@@ -131,7 +133,7 @@ fn a_signature_that_was_changed_breaks_trust() {
     };
     let at = |all: &[(String, Vec<u8>)], name: &str| all.iter().position(|(found, _)| found == name).unwrap();
     attempt("same", 0, &|_| {});
-    let changed = |all: &mut Vec<(String, Vec<u8>)>| {
+    let changed = |all: &mut Entries| {
         let at = at(all, "delta-signature.json");
         let text = String::from_utf8(all[at].1.clone()).unwrap();
         all[at].1 = text.replacen("\"instructions\":", "\"instructions\":1", 1).into_bytes();
