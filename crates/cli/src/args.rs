@@ -277,6 +277,10 @@ pub(crate) struct Record {
     /// What a fixed build shows, key=value
     #[arg(long, value_name = "SPEC")]
     pub expect_fixed: Vec<String>,
+    /// DSSE envelope with an in-toto statement about one of the subjects, such as its SLSA provenance; the
+    /// capsule points to it and holds it
+    #[arg(long, value_name = "FILE", conflicts_with = "attach_core")]
+    pub provenance: Vec<PathBuf>,
     /// File for the standard input; `-` takes this program's own
     #[arg(long, value_name = "FILE")]
     pub stdin: Option<PathBuf>,
@@ -440,7 +444,7 @@ pub(crate) enum Delta {
     },
     /// Say whether binaries have a patch
     Presence {
-        /// The signature
+        /// The signature: a file, or an incident whose signature the store has
         signature: PathBuf,
         /// The files
         #[arg(required = true)]

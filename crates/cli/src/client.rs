@@ -92,6 +92,12 @@ pub(crate) async fn open_app(global: &Global, access: Access) -> Result<App, Cli
     })
 }
 
+/// Whether there is a store already: a server, a database by its address, or the embedded one's file.
+pub(crate) fn has_store(global: &Global) -> bool {
+    let embedded = || data_folder(global).is_ok_and(|folder| folder.join("assay.sqlite").exists());
+    global.server.is_some() || global.database.is_some() || embedded()
+}
+
 /// The tenant of the embedded store.
 pub(crate) fn tenant(global: &Global) -> Result<TenantId, CliError> {
     global.tenant.parse().map_err(|error: assay_evidence::TenantError| CliError::usage(error.to_string(), ""))

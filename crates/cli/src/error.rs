@@ -87,6 +87,7 @@ impl From<assay_witness::WitnessError> for CliError {
         let message = chain(&error);
         match &error {
             W::Capsule(_) => Self::refused("capsule_refused", message, ""),
+            W::Provenance(_) => Self::refused("provenance_refused", message, assay_server::PROVENANCE_HINT),
             W::Request { .. } => Self::refused("request_refused", message, ""),
             W::Refused(refusal) => Self::new(Exit::Environment, "host_refused", message, &refusal.remedy),
             W::WrongBytes { .. } => Self::new(Exit::Trust, "stored_bytes_differ", message, ""),

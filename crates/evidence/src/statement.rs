@@ -22,6 +22,8 @@ pub mod predicate {
     pub const REPLAY_VERDICT: &str = "stella.ops/replayVerdict@v1";
     /// The normalised stack of an incident.
     pub const STACK_FINGERPRINT: &str = "stella.ops/stackFingerprint@v1";
+    /// What a fix of an incident looks like in machine code.
+    pub const PATCH_SIGNATURE: &str = "stella.ops/patchSignature@v1";
     /// Why a run of one artifact holds for another.
     pub const DELTA_PROOF: &str = "stella.ops/deltaProof@v1";
     /// Why a run of an interpreted program holds for another build of it.

@@ -20,6 +20,6 @@ mod serve;
 pub use app::{App, router};
 pub use auth::Access;
 pub use openapi::openapi;
-pub use problem::{Category, PROBLEM_CONTENT_TYPE, Problem};
+pub use problem::{Category, PATTERN_HINT, PROBLEM_CONTENT_TYPE, PROVENANCE_HINT, Problem};
 pub use schemas::schemas;
 pub use serve::{ServeError, serve};

@@ -7,7 +7,7 @@ use assay_deltas::DeltasError;
 use assay_evidence::{DigestError, JsonError, chain};
 use assay_notary::NotaryError;
 use assay_store::StoreError;
-use assay_verify::VerifyError;
+use assay_verify::{IncidentError, SideError, SpecError, VerifyError};
 use assay_witness::WitnessError;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
@@ -16,6 +16,13 @@ use serde::{Deserialize, Serialize};
 
 /// The media type of every error.
 pub const PROBLEM_CONTENT_TYPE: &str = "application/problem+json";
+
+/// What to do about a statement of provenance that is refused.
+pub const PROVENANCE_HINT: &str =
+    "give a DSSE envelope with an in-toto statement whose subject is the file under test, byte for byte";
+
+/// What to do about a pattern of an expectation that is refused.
+pub const PATTERN_HINT: &str = "the syntax is that of Rust's regex, over bytes and without look-around; escape ( ) [ ] { } . * + ? | ^ $ \\";
 
 /// What sort of failure a problem is: the command line's exit code follows from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -261,6 +268,13 @@ impl From<WitnessError> for Problem {
             WitnessError::Capsule(_) | WitnessError::Request { .. } => {
                 Self::new(StatusCode::BAD_REQUEST, "capsule_refused", Category::Input, &error, "")
             }
+            WitnessError::Provenance(_) => Self::new(
+                StatusCode::BAD_REQUEST,
+                "provenance_refused",
+                Category::Input,
+                &error,
+                PROVENANCE_HINT,
+            ),
             WitnessError::WrongBytes { .. } => {
                 Self::new(StatusCode::CONFLICT, "stored_bytes_differ", Category::Trust, &error, "")
             }
@@ -321,6 +335,10 @@ impl From<VerifyError> for Problem {
                 "unknown_role",
                 "write --subject ROLE=PATH with a role that the witness has",
             ),
+            VerifyError::Incident(IncidentError::Side { source: SideError::Pattern { .. }, .. })
+            | VerifyError::Spec(SpecError { reason: SideError::Pattern { .. }, .. }) => {
+                input(StatusCode::BAD_REQUEST, "pattern_refused", PATTERN_HINT)
+            }
             VerifyError::Incident(_) => input(StatusCode::BAD_REQUEST, "incident_refused", ""),
             VerifyError::Spec(_) => input(StatusCode::BAD_REQUEST, "expectation_refused", ""),
             VerifyError::NotShown { .. } => {
@@ -344,6 +362,19 @@ impl From<VerifyError> for Problem {
                 &error,
                 "`assay quota show` says what is used; its owner can set more",
             ),
+            VerifyError::UnknownSignature { .. } => input(
+                StatusCode::NOT_FOUND,
+                "unknown_signature",
+                "`assay delta sign VULNERABLE FIXED --incident ID` makes one",
+            ),
+            VerifyError::NoSignature { .. } => input(
+                StatusCode::CONFLICT,
+                "no_signature",
+                "`assay delta sign VULNERABLE FIXED --incident ID` makes one of two files",
+            ),
+            VerifyError::Signature { .. } => {
+                input(StatusCode::BAD_REQUEST, "signature_refused", "`assay delta sign` writes the form")
+            }
             VerifyError::NothingToBundle { .. } => input(
                 StatusCode::CONFLICT,
                 "no_admitted_witness",

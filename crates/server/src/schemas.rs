@@ -23,6 +23,7 @@ pub fn schemas() -> BTreeMap<String, Value> {
             "source-delta-proof",
             "Predicate of stella.ops/sourceDeltaProof@v1",
         ),
+        of::<assay_verify::SignedPatch>("patch-signature", "Predicate of stella.ops/patchSignature@v1"),
         of::<assay_delta::DeltaProof>("delta-proof", "Predicate of stella.ops/deltaProof@v1"),
         of::<assay_control::StoredDecision>("gate-decision", "Predicate of stella.ops/gateDecision@v1"),
         of::<assay_ledger::Leaf>("leaf-v1", "A leaf of the log, version 1"),

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::Path;
 
+use assay_delta::PatchSignature;
 use assay_evidence::{PublicKey, Sha256, Statement, json, predicate};
 use assay_notary::InclusionProof;
 use assay_witness::oci::{self, Accept, ArchiveLimits, INDEX_FILE, LAYOUT_FILE, LAYOUT_TEXT, OciError};
@@ -16,7 +17,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::IncidentDefinition;
-use crate::predicates::{MicroWitness, StackFingerprint};
+use crate::predicates::{MicroWitness, SignedPatch, StackFingerprint};
+use crate::signatures::{MAX_SIGNATURE_BYTES, NoSignature};
 
 /// The bundle's version.
 pub const INCIDENT_BUNDLE_VERSION: u32 = 1;
@@ -30,6 +32,7 @@ pub const MAX_INCIDENT_BUNDLE_BYTES: u64 = 1 << 30;
 pub const MAX_BUNDLE_WITNESSES: usize = 256;
 const BUNDLE_FILE: &str = "bundle.json";
 const SCRIPT_FILE: &str = "replay.sh";
+const SIGNATURE_FILE: &str = "delta-signature.json";
 
 /// What a bundle says of itself.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -49,8 +52,29 @@ pub struct IncidentBundle {
     pub symbols: Vec<SymbolPointer>,
     /// The fingerprints of the captured stacks.
     pub fingerprints: Vec<Sha256>,
+    /// What the fix looks like in machine code; none in bundles from before that was added.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub delta_signature: Option<BundledSignature>,
     /// All statements with their proofs of inclusion, by digest.
     pub statements: Vec<InclusionProof>,
+}
+
+/// The patch signature of a bundle, `delta-signature.json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "type", deny_unknown_fields)]
+pub enum BundledSignature {
+    /// It is there.
+    Present {
+        /// The digest of its bytes.
+        digest: Sha256,
+        /// Its statement.
+        statement: Sha256,
+    },
+    /// There is none.
+    Absent {
+        /// Why.
+        reason: NoSignature,
+    },
 }
 
 /// A witness of a bundle.
@@ -113,6 +137,10 @@ impl BundleError {
         Self::Trust { what: what.into() }
     }
 
+    pub(crate) fn not_found_by_its_signature() -> Self {
+        Self::trust("the delta signature does not find the incident in the build that it was made of")
+    }
+
     /// Whether what failed is trust rather than form.
     pub fn is_trust_broken(&self) -> bool {
         matches!(self, Self::Trust { .. } | Self::Archive(OciError::WrongDigest { .. }))
@@ -130,6 +158,8 @@ pub struct OpenedBundle {
     pub stated: Vec<MicroWitness>,
     /// The bytes of the capsules.
     pub files: MapSource,
+    /// The patch signature, where there is one.
+    pub signature: Option<PatchSignature>,
     /// The id of the key that was believed.
     pub key: String,
 }
@@ -171,9 +201,11 @@ pub fn write_bundle(
     bundle: &IncidentBundle,
     capsules: &[Capsule],
     files: &MapSource,
+    signature: Option<Vec<u8>>,
     to: &mut dyn std::io::Write,
 ) -> Result<(), BundleError> {
     let mut documents = capsule_documents(bundle, capsules);
+    documents.extend(signature.map(|bytes| (SIGNATURE_FILE.to_owned(), bytes)));
     let mut blobs = BTreeMap::new();
     for (blob, bytes) in capsules.iter().flat_map(oci::image_blobs) {
         match bytes {
@@ -201,6 +233,7 @@ pub fn open_bundle(
 ) -> Result<OpenedBundle, BundleError> {
     let accept = |name: &str| match name {
         BUNDLE_FILE => Some(Accept::Document(MAX_BUNDLE_JSON)),
+        SIGNATURE_FILE => Some(Accept::Document(MAX_SIGNATURE_BYTES)),
         SCRIPT_FILE | LAYOUT_FILE | INDEX_FILE => Some(Accept::Document(1 << 20)),
         _ => oci::digest_of_name(name).map(Accept::Blob),
     };
@@ -218,8 +251,34 @@ pub fn open_bundle(
         }
     }
     let files = check_blobs(&capsules, &names, folder)?;
+    let signature = signature(&bundle, names.contains(SIGNATURE_FILE).then(|| read(SIGNATURE_FILE)))?;
     let (stated, key) = check_statements(&bundle, &capsules, key)?;
-    Ok(OpenedBundle { bundle, capsules, stated, files, key })
+    Ok(OpenedBundle { bundle, capsules, stated, files, signature, key })
+}
+
+/// The signature whose digest the bundle names, and none where it names none.
+fn signature(
+    bundle: &IncidentBundle,
+    bytes: Option<Result<Vec<u8>, BundleError>>,
+) -> Result<Option<PatchSignature>, BundleError> {
+    let named = match &bundle.delta_signature {
+        Some(BundledSignature::Present { digest, .. }) => Some(digest),
+        _ => None,
+    };
+    let (digest, bytes) = match (named, bytes.transpose()?) {
+        (Some(digest), Some(bytes)) => (digest, bytes),
+        (None, None) => return Ok(None),
+        (Some(_), None) => return Err(BundleError::content(format!("there is no {SIGNATURE_FILE}"))),
+        (None, Some(_)) => return Err(BundleError::content(format!("nothing speaks of {SIGNATURE_FILE}"))),
+    };
+    if Sha256::of(&bytes) != *digest {
+        return Err(BundleError::trust(format!("{SIGNATURE_FILE} has another digest")));
+    }
+    let read = crate::signatures::read(&bytes).map_err(|error| BundleError::content(error.to_string()))?;
+    if read.incident != bundle.incident.id {
+        return Err(BundleError::content("the delta signature is of another incident"));
+    }
+    Ok(Some(read))
 }
 
 fn check_head(bundle: &IncidentBundle) -> Result<(), BundleError> {
@@ -320,6 +379,13 @@ fn check_statements(
             )));
         }
         stated.push(says);
+    }
+    if let Some(BundledSignature::Present { digest, statement }) = &bundle.delta_signature {
+        let says =
+            statements.get(statement).and_then(|it| read::<SignedPatch>(it, predicate::PATCH_SIGNATURE));
+        if !says.is_some_and(|says| says.signature == *digest && says.incident == bundle.incident.id) {
+            return Err(BundleError::trust("nothing is stated of the delta signature"));
+        }
     }
     if (symbols(statements.values()), fingerprints(statements.values()))
         != (bundle.symbols.clone(), bundle.fingerprints.clone())

@@ -92,6 +92,26 @@ pub enum VerifyError {
         /// The incident.
         incident: String,
     },
+    /// No signature of the incident is kept.
+    #[error("no patch signature of {incident} is known")]
+    UnknownSignature {
+        /// The incident.
+        incident: String,
+    },
+    /// No signature of the incident can be made.
+    #[error("no patch signature of {incident} can be made: {}", reason.code())]
+    NoSignature {
+        /// The incident.
+        incident: String,
+        /// Why.
+        reason: crate::signatures::NoSignature,
+    },
+    /// A signature is refused.
+    #[error("the patch signature is refused: {detail}")]
+    Signature {
+        /// What is wrong with it.
+        detail: String,
+    },
     /// A bundle is refused.
     #[error(transparent)]
     Bundle(#[from] crate::bundle::BundleError),

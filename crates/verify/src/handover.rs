@@ -10,13 +10,14 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::bundle::{
-    BundledWitness, INCIDENT_BUNDLE_VERSION, IncidentBundle, OpenedBundle, fingerprints, open_bundle,
-    symbols, write_bundle,
+    BundleError, BundledSignature, BundledWitness, INCIDENT_BUNDLE_VERSION, IncidentBundle, OpenedBundle,
+    fingerprints, open_bundle, symbols, write_bundle,
 };
 use crate::judge::{Budget, mismatch};
 use crate::observation::Observation;
 use crate::predicates::{ImportedFrom, Origin, StackFingerprint};
 use crate::running::{How, Ready};
+use crate::signatures::NoSignature;
 use crate::{NewWitness, Verifier, VerifyError, VerifyResult, sql};
 
 /// Replays by which an imported witness is admitted.
@@ -38,6 +39,8 @@ pub struct ImportOutcome {
     pub key: String,
     /// The witnesses.
     pub witnesses: Vec<ImportedWitness>,
+    /// The digest of the patch signature that came along.
+    pub delta_signature: Option<Sha256>,
 }
 
 /// A witness that was taken in.
@@ -78,7 +81,11 @@ impl Verifier {
                 statement: row.statement,
             });
         }
-        let wanted = self.statements_of(tenant, &rows).await?;
+        let mut wanted = self.statements_of(tenant, &rows).await?;
+        let (delta_signature, signature) = self.bundled_signature(tenant, &incident.id).await?;
+        if let BundledSignature::Present { statement, .. } = &delta_signature {
+            wanted.insert(*statement);
+        }
         let (mut proofs, mut statements) = (Vec::new(), Vec::new());
         for digest in &wanted {
             proofs.push(self.notary().prove(tenant, digest).await?);
@@ -93,11 +100,27 @@ impl Verifier {
             witnesses,
             symbols: symbols(statements.iter()),
             fingerprints: fingerprints(statements.iter()),
+            delta_signature: Some(delta_signature),
             statements: proofs,
         };
         let mut bytes = Vec::new();
-        write_bundle(&bundle, &capsules, &MapSource(files), &mut bytes)?;
+        write_bundle(&bundle, &capsules, &MapSource(files), signature, &mut bytes)?;
         Ok(bytes)
+    }
+
+    /// The signature that is kept, or why there is none.
+    async fn bundled_signature(
+        &self,
+        tenant: &TenantId,
+        incident: &str,
+    ) -> VerifyResult<(BundledSignature, Option<Vec<u8>>)> {
+        if let Some(kept) = self.kept_signature(tenant, incident).await? {
+            let present = BundledSignature::Present { digest: kept.digest, statement: kept.statement };
+            return Ok((present, Some(kept.bytes)));
+        }
+        let made = self.made_of_store(tenant, incident).await?;
+        let reason = made.err().unwrap_or(NoSignature::NotStated);
+        Ok((BundledSignature::Absent { reason }, None))
     }
 
     /// The statements of witnesses and of the stacks that their runs left.
@@ -142,6 +165,7 @@ impl Verifier {
         open_to_all(folder.path());
         let opened = open_bundle(&mut &*bytes, folder.path(), key)?;
         self.check_definition(tenant, &opened).await?;
+        self.check_signature(&opened).await?;
         let same = self.replayed(tenant, &opened).await?;
         let from = Sha256::of(bytes);
         let mut outcome = ImportOutcome {
@@ -151,13 +175,35 @@ impl Verifier {
             bundle: from,
             key: opened.key.clone(),
             witnesses: Vec::new(),
+            delta_signature: None,
         };
         self.define_incident(principal, &opened.bundle.incident, now).await?;
         for (at, same_observation) in same.into_iter().enumerate() {
             let taken = self.take_in(principal, &opened, at, from, now).await?;
             outcome.witnesses.push(ImportedWitness { same_observation, ..taken });
         }
+        if let (Some(signature), Some(BundledSignature::Present { statement, .. })) =
+            (&opened.signature, &opened.bundle.delta_signature)
+        {
+            let imported = ImportedFrom { bundle: from, key: opened.key.clone(), statement: *statement };
+            let kept = self.keep_signature(tenant, &outcome.incident, signature, Some(imported), now).await?;
+            outcome.delta_signature = Some(kept.digest);
+        }
         Ok(outcome)
+    }
+
+    /// A signature made of the build that a witness recorded must find the incident in that build.
+    async fn check_signature(&self, opened: &OpenedBundle) -> VerifyResult<()> {
+        let Some(signature) = &opened.signature else { return Ok(()) };
+        let Some(path) = opened.files.0.get(&signature.vulnerable.sha256) else { return Ok(()) };
+        let build = std::fs::read(path).map_err(|source| assay_witness::WitnessError::Bytes {
+            digest: signature.vulnerable.sha256,
+            source,
+        })?;
+        if Self::finds_itself(signature.clone(), build).await? {
+            return Ok(());
+        }
+        Err(BundleError::not_found_by_its_signature().into())
     }
 
     /// An incident of that name that is known already must be the same one.

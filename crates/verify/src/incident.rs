@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::expectation::Side;
+use crate::expectation::{Side, SideError};
 
 /// The largest definition that is read.
 const MAX_DEFINITION_BYTES: usize = 1 << 20;
@@ -104,6 +104,15 @@ pub enum IncidentError {
         /// Why.
         detail: String,
     },
+    /// What a side is expected to show breaks a rule.
+    #[error("the incident's `{field}` is refused")]
+    Side {
+        /// Which.
+        field: &'static str,
+        /// Why.
+        #[source]
+        source: SideError,
+    },
 }
 
 impl IncidentDefinition {
@@ -136,9 +145,7 @@ impl IncidentDefinition {
             ("expect.fixed", self.expect.fixed.as_ref()),
         ];
         for (field, side) in sides {
-            if let Some(Err(detail)) = side.map(Side::check) {
-                return Err(IncidentError::Field { field, detail });
-            }
+            side.map_or(Ok(()), Side::check).map_err(|source| IncidentError::Side { field, source })?;
         }
         Ok(())
     }

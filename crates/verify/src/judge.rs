@@ -1,11 +1,13 @@
 //! From a run to a verdict: pure, and never a guess.
 
 use assay_gate::Verdict;
-use assay_witness::{Ending, LimitKind, RunReport};
+use assay_witness::{Ending, LimitKind, Output, RunReport};
 
 use crate::expectation::{GUARD_FACTOR, Side, signal_name};
 use crate::incident::IncidentDefinition;
 use crate::observation::{decisive_fault, fault_names, most_repeated};
+use crate::pattern;
+use crate::stacks::fault_fingerprint;
 
 /// A verdict with its reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,6 +105,13 @@ pub(crate) fn mismatch(
     });
     let stdout = contains(&side.stdout_contains, &report.stdout.head, "stdout_contains");
     let stderr = contains(&side.stderr_contains, &report.stderr.head, "stderr_contains");
+    let printed = [
+        patterned(&side.stdout_pattern, &report.stdout, "stdout_pattern"),
+        patterned(&side.stderr_pattern, &report.stderr, "stderr_pattern"),
+    ];
+    let stack = side
+        .stack_fingerprint
+        .and_then(|wanted| fails(fault_fingerprint(report) == Some(wanted), "stack_fingerprint"));
     let names = decisive_fault(report).map(fault_names).unwrap_or_default();
     let faulting = side.faulting_function.as_ref().and_then(|wanted| {
         let innermost = names.iter().find(|name| package.is_none_or(|package| name.contains(package)));
@@ -119,11 +128,17 @@ pub(crate) fn mismatch(
         };
         fails(holds, "cpu_budget_milliseconds")
     });
-    [exit, signal, exact, stdout, stderr, faulting, repeated, time].into_iter().flatten().next()
+    let others = [exit, signal, exact, stdout, stderr, faulting, repeated, stack, time];
+    others.into_iter().chain(printed).flatten().next()
 }
 
 fn contains(wanted: &Option<String>, head: &[u8], what: &str) -> Option<String> {
     let wanted = wanted.as_ref()?;
     let found = wanted.is_empty() || head.windows(wanted.len()).any(|window| window == wanted.as_bytes());
     (!found).then(|| what.to_owned())
+}
+
+fn patterned(wanted: &Option<String>, output: &Output, what: &str) -> Option<String> {
+    let wanted = wanted.as_ref()?;
+    (!pattern::found(wanted, output)).then(|| what.to_owned())
 }

@@ -3,6 +3,7 @@
 use assay_binary::Frame;
 use assay_evidence::Sha256;
 use assay_gate::{Mode, Verdict};
+use assay_witness::{Provenance, SubjectToolchain};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +41,12 @@ pub struct MicroWitness {
     /// What was done to the capsule after it was recorded.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub origin: Option<Origin>,
+    /// What compiled the recorded artifact, or why that is not known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub toolchain: Option<SubjectToolchain>,
+    /// The signed statements about the capsule's subjects that the capsule holds.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub provenance: Vec<Provenance>,
 }
 
 /// The bundle that a witness came in.
@@ -125,4 +132,26 @@ pub struct StackFingerprint {
     pub fingerprint: Sha256,
     /// The frames as captured, innermost first.
     pub frames: Vec<Frame>,
+}
+
+/// Predicate of `stella.ops/patchSignature@v1`: what a fix of an incident looks like in machine code. Its
+/// subjects are the two builds that it was made of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SignedPatch {
+    /// The incident.
+    pub incident: String,
+    /// The digest of the signature's bytes.
+    pub signature: Sha256,
+    /// The build that has the incident.
+    pub vulnerable: Sha256,
+    /// The build that has the fix.
+    pub fixed: Sha256,
+    /// The version of the normaliser that made it.
+    pub normaliser_version: u32,
+    /// How many functions it looks at.
+    pub functions: u32,
+    /// The bundle that it came in.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub imported_from: Option<ImportedFrom>,
 }

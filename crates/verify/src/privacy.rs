@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::judge::{Budget, mismatch};
 use crate::observation::{Observation, ending_text};
+use crate::stacks::fault_fingerprint;
 use crate::{IncidentDefinition, Verifier, VerifyError, VerifyResult};
 
 /// What the tenant's secret is derived for.
@@ -111,17 +112,10 @@ pub fn still_shows(
             ending_text(&before.ending)
         ));
     }
-    if fingerprint(before) != fingerprint(after) {
+    if fault_fingerprint(before) != fault_fingerprint(after) {
         return Err("it fails with another stack".to_owned());
     }
     Ok(())
-}
-
-/// The fingerprint of the fault that ended a run.
-fn fingerprint(report: &RunReport) -> Option<Sha256> {
-    let fault = crate::running::captured(report)?;
-    let stack = assay_stacks::from_frames(&fault.frames, Some(&crate::observation::fault_name(fault)));
-    Some(assay_stacks::fingerprint(&assay_stacks::normalize(&stack)).digest)
 }
 
 /// The digest of what a run showed.

@@ -5,7 +5,7 @@ use assay_gate::{Mode, Verdict};
 use assay_store::{Database, ListQuery, Migration, Row, StoreError, StoreResult, Tx, query};
 
 /// The schema of this room.
-pub const MIGRATIONS: &[Migration] = &[TABLES, crate::quotas::MIGRATION];
+pub const MIGRATIONS: &[Migration] = &[TABLES, crate::quotas::MIGRATION, crate::signatures::MIGRATION];
 
 const TABLES: Migration = Migration {
     id: "20261123T043000_verify",

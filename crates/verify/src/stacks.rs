@@ -5,7 +5,7 @@ use assay_evidence::{Sha256, Statement, Subject, TenantId, Timestamp, predicate}
 use assay_notary::Prepared;
 use assay_stacks::{Index, Item, Report};
 use assay_store::{Generation, StoreError, StoreResult, Tx, query};
-use assay_witness::RunReport;
+use assay_witness::{Fault, RunReport};
 use serde::Serialize;
 
 use crate::observation::fault_name;
@@ -34,6 +34,27 @@ pub struct StackMatch {
     /// The best incidents, and whether none is good enough.
     #[serde(flatten)]
     pub result: assay_stacks::MatchResult,
+}
+
+/// The fingerprint of the stack at the fault that ended a run; none where no frame was captured.
+pub fn fault_fingerprint(report: &RunReport) -> Option<Sha256> {
+    captured(report).map(|fault| fingerprint_of(&stack_of(fault)))
+}
+
+/// The same, only where every frame that it covers has a name: offsets are those of one build.
+pub fn named_fingerprint(report: &RunReport) -> Option<Sha256> {
+    let stack = stack_of(captured(report)?);
+    let print = assay_stacks::fingerprint(&assay_stacks::normalize(&stack));
+    let named = !print.frames.is_empty() && !print.frames.iter().any(|frame| frame.contains("+0x"));
+    named.then_some(print.digest)
+}
+
+fn stack_of(fault: &Fault) -> Report {
+    assay_stacks::from_frames(&fault.frames, Some(&fault_name(fault)))
+}
+
+fn fingerprint_of(stack: &Report) -> Sha256 {
+    assay_stacks::fingerprint(&assay_stacks::normalize(stack)).digest
 }
 
 impl CapturedStack {
@@ -67,9 +88,8 @@ impl Verifier {
         now: Timestamp,
     ) -> VerifyResult<Option<CapturedStack>> {
         let Some(fault) = captured(report) else { return Ok(None) };
-        let signal = fault_name(fault);
-        let stack = assay_stacks::from_frames(&fault.frames, Some(&signal));
-        let fingerprint = assay_stacks::fingerprint(&assay_stacks::normalize(&stack)).digest;
+        let (signal, stack) = (fault_name(fault), stack_of(fault));
+        let fingerprint = fingerprint_of(&stack);
         let body = StackFingerprint {
             incident: row.incident.clone(),
             witness: row.id,

@@ -129,6 +129,7 @@ impl Verifier {
             return Err(VerifyError::WitnessExists { id, incident });
         }
         let files = self.files(tenant, &new.capsule).await?;
+        assay_witness::check_provenance(&new.capsule, &files)?;
         self.admit_capsule(tenant, &new.capsule).await?;
         let ready = Ready {
             tenant: tenant.clone(),
@@ -229,6 +230,7 @@ impl Verifier {
         report: &RunReport,
         now: Timestamp,
     ) -> VerifyResult<Prepared> {
+        let slot = ready.capsule.subjects.iter().find(|slot| slot.role == row.role);
         let body = MicroWitness {
             incident: row.incident.clone(),
             witness: row.id,
@@ -243,6 +245,8 @@ impl Verifier {
             runner_version: assay_witness::RUNNER_VERSION.to_owned(),
             environment: environment_digest(report),
             origin: ready.origin.clone(),
+            toolchain: slot.and_then(|slot| slot.toolchain.clone()),
+            provenance: ready.capsule.provenance.clone(),
         };
         let subjects = vec![
             Subject::new(row.role.clone(), row.artifact),

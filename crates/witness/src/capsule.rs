@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::limits::Limits;
+use crate::provenance::{Provenance, SubjectToolchain};
 use crate::schedule::{Conditions, MAX_SWITCHES, Switch};
 
 /// The version of the capsule's own format.
@@ -57,6 +58,9 @@ pub struct Capsule {
     /// What a search chose, so that the incident shows.
     #[serde(skip_serializing_if = "Conditions::is_default", default)]
     pub conditions: Conditions,
+    /// Signed statements about the subjects, sorted by digest.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub provenance: Vec<Provenance>,
 }
 
 /// Bytes by digest and size.
@@ -117,6 +121,9 @@ pub struct SubjectSlot {
     /// holds what the run touched.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub tree: Option<Blob>,
+    /// What compiled the recorded artifact; none in capsules from before that was noted.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub toolchain: Option<SubjectToolchain>,
 }
 
 /// Why a capsule is refused.
@@ -184,6 +191,12 @@ pub enum CapsuleError {
         /// The digest.
         digest: Sha256,
     },
+    /// A toolchain's digest that is not that of its statement.
+    #[error("{digest} is not the digest of the toolchains")]
+    Toolchain {
+        /// The digest that was given.
+        digest: Sha256,
+    },
     /// A place that the runner fills itself.
     #[error("`{path}` lies where the runner puts its own files")]
     Reserved {
@@ -217,7 +230,8 @@ impl Capsule {
         check_path(&self.working_directory)?;
         self.check_files()?;
         self.check_sizes()?;
-        self.check_subjects()
+        self.check_subjects()?;
+        Provenance::check_all(self)
     }
 
     /// The entry at `path`.
@@ -225,7 +239,7 @@ impl Capsule {
         self.files.binary_search_by(|file| file.path.as_str().cmp(path)).ok().map(|i| &self.files[i])
     }
 
-    /// Every distinct content, stdin and the subjects' archives included, sorted by digest.
+    /// Every distinct content, stdin, the subjects' archives and provenance included, sorted by digest.
     pub fn blobs(&self) -> Vec<Blob> {
         let all: BTreeMap<_, _> = self.contents().map(|blob| (blob.digest, blob.size)).collect();
         all.into_iter().map(|(digest, size)| Blob { digest, size }).collect()
@@ -236,7 +250,8 @@ impl Capsule {
             FileKind::Regular { digest, size, .. } => Some(Blob { digest, size }),
             _ => None,
         });
-        files.chain(self.stdin).chain(self.subjects.iter().filter_map(|slot| slot.tree))
+        let stated = self.provenance.iter().map(|stated| Blob { digest: stated.digest, size: stated.size });
+        files.chain(self.stdin).chain(self.subjects.iter().filter_map(|slot| slot.tree)).chain(stated)
     }
 
     /// The artifact recorded in a slot: the file's digest, or that of the tree's archive.
@@ -366,6 +381,7 @@ impl Capsule {
                 return Err(CapsuleError::Order { what: "subjects", near: slot.role.clone() });
             }
             previous = &slot.role;
+            slot.toolchain.as_ref().map_or(Ok(()), SubjectToolchain::check)?;
             let fits = match self.file(&slot.path).map(|file| &file.kind) {
                 Some(FileKind::Regular { .. }) => slot.tree.is_none(),
                 Some(FileKind::Directory) => slot.tree.is_some(),

@@ -13,6 +13,9 @@ pub enum WitnessError {
     /// The capsule breaks a rule.
     #[error("the capsule is refused: {0}")]
     Capsule(#[from] CapsuleError),
+    /// A statement of provenance is refused.
+    #[error("the provenance is refused")]
+    Provenance(#[from] crate::provenance::ProvenanceError),
     /// The host lacks something that a run needs.
     #[error("{0}")]
     Refused(#[from] Refusal),

@@ -21,6 +21,7 @@ mod limits;
 pub mod minimize;
 pub mod oci;
 mod perturb;
+mod provenance;
 mod record;
 pub mod redact;
 mod reduced;
@@ -45,6 +46,10 @@ pub use host::{EnvironmentClass, Host, Kernel, Profile, Refusal, RefusalCode, Tr
 pub use limits::{LimitKind, Limits, MAX_LIMITS};
 pub use oci::{manifest, witness_id};
 pub use perturb::Perturbation;
+pub use provenance::{
+    ENVELOPE_MEDIA_TYPE, MAX_IDENTIFIED_BYTES, MAX_PROVENANCE, Provenance, ProvenanceError, SubjectToolchain,
+    Unidentified, check_provenance, point_at,
+};
 pub use record::{Attempt, Coverage, Found, Knob, RecordRequest, Recording, Search, record, search};
 pub use replay::{
     CoveragePlan, Layout, MAX_COVERAGE_ENTRIES, ReplayRequest, debug as replay_debugged, replay,

@@ -18,6 +18,7 @@ pub(super) async fn bundle(
     output: &Output,
 ) -> Result<Exit, CliError> {
     let spinner = output.spinner("bundling");
+    sign_if_possible(client, id).await?;
     let bytes = client.get_raw(&format!("/api/v1/incidents/{}/bundle", segment(id))).await;
     spinner.finish_and_clear();
     let bytes = bytes?;
@@ -30,6 +31,21 @@ pub(super) async fn bundle(
     target.persist(file).map_err(|error| failed(error.error))?;
     output.data(&document, || describe(&document));
     Ok(Exit::Yes)
+}
+
+/// Has the patch signature made of the builds in the store, where none is kept. Where there can be none the
+/// bundle itself says why.
+async fn sign_if_possible(client: &Client, id: &str) -> Result<(), CliError> {
+    let path = format!("/api/v1/incidents/{}", segment(id));
+    match client.get_raw(&format!("{path}/patch-signature")).await {
+        Err(error) if error.code == "unknown_signature" => {}
+        other => return other.map(drop),
+    }
+    const EXPECTED: [&str; 3] = ["no_signature", "no_signing_key", "not_permitted"];
+    match client.post(&format!("{path}/patch-signatures"), &json!({})).await {
+        Err(error) if !EXPECTED.contains(&error.code.as_str()) => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Checks a bundle offline.
@@ -55,6 +71,7 @@ pub(super) fn checked(bytes: &[u8], key: Option<&PublicKey>) -> Result<Value, Cl
         "witnesses": opened.bundle.witnesses,
         "symbols": opened.bundle.symbols,
         "fingerprints": opened.bundle.fingerprints,
+        "delta_signature": opened.bundle.delta_signature,
         "bundle": assay_evidence::Sha256::of(bytes),
         "bytes": bytes.len(),
         "key": opened.key,
@@ -106,6 +123,12 @@ fn describe(answer: &Value) -> String {
             None => "",
         };
         lines.push_str(&format!("witness {}{admitted}\n", text(row, "witness")));
+    }
+    let signature = &answer["delta_signature"];
+    if let Some(digest) = signature.as_str().or(signature["digest"].as_str()) {
+        lines.push_str(&format!("delta signature {digest}\n"));
+    } else if let Some(reason) = signature["reason"].as_str() {
+        lines.push_str(&format!("no delta signature ({reason})\n"));
     }
     lines
 }

@@ -3,15 +3,18 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use assay_verify::{Expectations, Facts, IncidentDefinition, Kind, NewWitness, Observation, Side};
-use assay_witness::{Ending, Host, Limits, Located, RecordRequest, Recording, RunReport};
+use assay_evidence::dsse::MAX_ENVELOPE_BYTES;
+use assay_verify::{
+    Expectations, Facts, IncidentDefinition, Kind, NewWitness, Observation, Side, SideError, SpecError,
+};
+use assay_witness::{Ending, Host, Limits, Located, MAX_PROVENANCE, RecordRequest, Recording, RunReport};
 use serde_json::{Value, json};
 
 use super::privacy::{self, Cleared};
 use super::{read_input, role_and_path, search, text, witness};
 use crate::args::Record;
 use crate::client::{Client, segment};
-use crate::error::{CliError, Exit};
+use crate::error::{CliError, Exit, chain};
 use crate::output::Output;
 
 /// The largest standard input of a witness.
@@ -198,9 +201,23 @@ fn budget(args: &Record, known: Option<&IncidentDefinition>) -> Result<Option<u6
 pub(super) fn side(specs: &[String]) -> Result<Side, CliError> {
     let mut side = Side::default();
     for spec in specs {
-        side.add(spec).map_err(|error| CliError::usage(error.to_string(), "see docs/concepts.md"))?;
+        side.add(spec).map_err(|error| refused_spec(&error))?;
     }
     Ok(side)
+}
+
+fn refused_spec(error: &SpecError) -> CliError {
+    let message = chain(error);
+    match error.reason {
+        SideError::Pattern { .. } => {
+            CliError::new(Exit::Usage, "pattern_refused", message, assay_server::PATTERN_HINT)
+        }
+        SideError::Fingerprint(_) => CliError::usage(
+            message,
+            "`assay stack fingerprint FILE` and `assay stack explain INCIDENT` print it",
+        ),
+        _ => CliError::usage(message, "see docs/concepts.md"),
+    }
 }
 
 fn request(
@@ -236,7 +253,15 @@ fn request(
         working_directory: working_directory(&args.working_directory)?,
         limits,
         seed: 1,
+        provenance: provenance(args)?,
     })
+}
+
+fn provenance(args: &Record) -> Result<Vec<Vec<u8>>, CliError> {
+    if args.provenance.len() > MAX_PROVENANCE {
+        return Err(CliError::usage(format!("at most {MAX_PROVENANCE} statements of provenance"), ""));
+    }
+    args.provenance.iter().map(|file| read_input(file, MAX_ENVELOPE_BYTES as u64)).collect()
 }
 
 fn working_directory(path: &Path) -> Result<String, CliError> {
@@ -282,7 +307,8 @@ pub(super) fn definition_of(
     })
 }
 
-/// The expectation that a run itself suggests: its signal, or a failing exit code.
+/// The expectation that a run itself suggests: its signal with the stack's fingerprint, or a failing
+/// exit code.
 fn propose(report: &RunReport) -> Result<Side, CliError> {
     let mut side = Side::default();
     match &report.ending {
@@ -291,7 +317,10 @@ fn propose(report: &RunReport) -> Result<Side, CliError> {
             return Err(CliError::refused("nothing_to_expect", "the command ended well", hint));
         }
         Ending::Exited { code } => side.exit = Some(*code),
-        Ending::Signalled { .. } => side.signal = Some(Observation::of(report).ending),
+        Ending::Signalled { .. } => {
+            side.signal = Some(Observation::of(report).ending);
+            side.stack_fingerprint = assay_verify::named_fingerprint(report);
+        }
         other => {
             let message = format!("the run ended with {other:?}");
             return Err(CliError::refused(

@@ -151,7 +151,7 @@ async fn show(client: &Client, witness: &str, output: &Output) -> Result<Exit, C
     output.data(&answer, || {
         let command = list(&answer["capsule"], "command");
         let command: Vec<&str> = command.iter().filter_map(Value::as_str).collect();
-        let rows = [
+        let mut rows = vec![
             ("witness", text(&answer, "witness").to_owned()),
             ("incident", text(&answer, "incident").to_owned()),
             ("role", text(&answer, "role").to_owned()),
@@ -161,11 +161,31 @@ async fn show(client: &Client, witness: &str, output: &Output) -> Result<Exit, C
             ("command", command.join(" ")),
             ("files", list(&answer["capsule"], "files").len().to_string()),
         ];
+        for slot in list(&answer["capsule"], "subjects") {
+            rows.push(("toolchain", format!("{}: {}", text(slot, "role"), toolchain(&slot["toolchain"]))));
+        }
+        for stated in list(&answer["capsule"], "provenance") {
+            let words = ["role", "predicateType", "digest"].map(|key| text(stated, key));
+            rows.push(("provenance", format!("{}: {} {}", words[0], words[1], words[2])));
+        }
         let rows: Vec<Vec<String>> =
             rows.into_iter().map(|(key, value)| vec![key.to_owned(), value]).collect();
         table(&rows)
     });
     Ok(Exit::Yes)
+}
+
+/// What compiled a subject, in words.
+fn toolchain(value: &Value) -> String {
+    let digest = text(value, "digest");
+    if digest.is_empty() {
+        return format!("unknown ({})", value["reason"].as_str().unwrap_or("recorded before it was noted"));
+    }
+    let words = list(value, "toolchains").iter().map(|one| {
+        let version = text(one, "version");
+        format!("{}{}{version}", text(one, "name"), if version.is_empty() { "" } else { " " })
+    });
+    format!("{} {digest}", words.collect::<Vec<_>>().join(", "))
 }
 
 /// A witness, its capsule, and the capsule's bytes in a folder.

@@ -7,10 +7,13 @@ mod debugging;
 mod deltas;
 mod divergence;
 mod drafts;
+mod expectations;
 mod handing_on;
 mod main_job;
+mod provenance;
 mod reports;
 mod serving;
+mod signatures;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

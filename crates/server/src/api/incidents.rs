@@ -27,7 +27,12 @@ pub(super) const OPERATIONS: &[Operation] = &[
         response: Body::json::<IncidentSummary>(),
         problems: &[
             problems::JSON,
-            &[(400, "incident_refused"), (400, "expectation_refused"), (409, "incident_exists")],
+            &[
+                (400, "incident_refused"),
+                (400, "expectation_refused"),
+                (400, "pattern_refused"),
+                (409, "incident_exists"),
+            ],
         ],
         ..Operation::new("defineIncident", Method::Post, "/api/v1/incidents", "Define an incident", || {
             post(define)

@@ -30,6 +30,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
             problems::RUNNER,
             &[
                 (400, "capsule_refused"),
+                (400, "provenance_refused"),
                 (400, "unknown_role"),
                 (404, "blob_missing"),
                 (409, "incident_not_shown"),

@@ -45,6 +45,7 @@ fn request(program: &Program) -> RecordRequest {
         working_directory: "/".to_owned(),
         environment: variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
         seed: 1,
+        provenance: Vec::new(),
         ..RecordRequest::default()
     }
 }

@@ -14,6 +14,7 @@ use crate::capsule::{Blob, CAPSULE_SCHEMA, Capsule, FileKind, SubjectSlot};
 use crate::error::WitnessError;
 use crate::host::{Host, Refusal};
 use crate::limits::Limits;
+use crate::provenance::{MAX_IDENTIFIED_BYTES, SubjectToolchain, Unidentified, point_at};
 use crate::replay::{Beyond, ReplayRequest, Run, landlock};
 use crate::report::RunReport;
 use crate::root::{RootPlan, WRITABLE, c_string};
@@ -45,6 +46,8 @@ pub struct RecordRequest {
     pub limits: Limits,
     /// The seed of everything random.
     pub seed: u64,
+    /// The bytes of DSSE envelopes about the subjects.
+    pub provenance: Vec<Vec<u8>>,
 }
 
 /// A capsule, where its bytes are, and what the recorded run showed.
@@ -155,7 +158,7 @@ fn close(
         located.insert(digest, Located::Bytes(request.stdin.clone()));
         Blob { digest, size: request.stdin.len() as u64 }
     });
-    let capsule = Capsule {
+    let mut capsule = Capsule {
         schema_version: CAPSULE_SCHEMA,
         command,
         environment: request.environment.clone(),
@@ -167,7 +170,15 @@ fn close(
         limits: request.limits,
         schedule: ran.schedule,
         conditions: how.conditions,
+        provenance: Vec::new(),
     };
+    for envelope in &request.provenance {
+        let pointer = point_at(envelope, &capsule)?;
+        located.insert(pointer.digest, Located::Bytes(envelope.clone()));
+        capsule.provenance.push(pointer);
+    }
+    capsule.provenance.sort_by_key(|pointer| pointer.digest);
+    capsule.provenance.dedup();
     capsule.validate()?;
     let report = with_digests(ran.report, &capsule);
     Ok(Recording { capsule, located, report })
@@ -190,11 +201,25 @@ fn subjects(request: &RecordRequest) -> Result<(Vec<SubjectSlot>, BTreeMap<Sha25
             archives.insert(blob.digest, Located::Bytes(bytes));
             blob
         });
+        let toolchain = Some(toolchain(&real).map_err(unreadable)?);
         let path = real.to_str().ok_or_else(|| bad("a subject's path is not UTF-8"))?.to_owned();
-        slots.push(SubjectSlot { role: role.clone(), path, tree });
+        slots.push(SubjectSlot { role: role.clone(), path, tree, toolchain });
     }
     slots.sort_by(|a, b| a.role.cmp(&b.role));
     Ok((slots, archives))
+}
+
+/// What compiled the subject at a path.
+fn toolchain(path: &Path) -> io::Result<SubjectToolchain> {
+    let unknown = |reason| Ok(SubjectToolchain::Unidentified { reason });
+    let meta = path.metadata()?;
+    if meta.is_dir() {
+        return unknown(Unidentified::Tree);
+    }
+    if meta.len() > MAX_IDENTIFIED_BYTES {
+        return unknown(Unidentified::TooLarge);
+    }
+    Ok(SubjectToolchain::of(&std::fs::read(path)?))
 }
 
 fn archive(directory: &Path) -> Result<Vec<u8>, WitnessError> {

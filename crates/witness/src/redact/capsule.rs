@@ -148,6 +148,19 @@ fn words(scanner: &Scanner, capsule: &Capsule) -> Vec<Piece> {
     all
 }
 
+/// What statements of provenance say. They are signed: they can be left out, never rewritten.
+fn stated(capsule: &Capsule, source: &dyn FileSource) -> Result<Vec<Piece>, WitnessError> {
+    let mut pieces = Vec::new();
+    for pointer in &capsule.provenance {
+        let missing = |source| WitnessError::Bytes { digest: pointer.digest, source };
+        let bytes = read(&source.path(&pointer.digest).map_err(missing)?).map_err(missing)?;
+        let envelope = bytes.and_then(|bytes| assay_evidence::Envelope::parse(&bytes).ok());
+        let text = envelope.map(|envelope| envelope.payload_unverified().to_vec()).unwrap_or_default();
+        pieces.push(Piece { place: format!("provenance {}", pointer.digest), text });
+    }
+    Ok(pieces)
+}
+
 /// Looks for what a policy speaks of in everything that a capsule brings from outside. `known` are the
 /// digests of pseudonyms, which are no findings.
 ///
@@ -162,6 +175,10 @@ pub fn scan_capsule(
     let (pieces, opaque) = inputs(scanner, capsule, source)?;
     let mut report = ScanReport { opaque, ..ScanReport::default() };
     for piece in words(scanner, capsule).into_iter().chain(pieces.into_iter().map(|(_, piece)| piece)) {
+        report.bytes += piece.text.len() as u64;
+        report.findings.extend(found(scanner, &piece.place, &piece.text, known));
+    }
+    for piece in stated(capsule, source)? {
         report.bytes += piece.text.len() as u64;
         report.findings.extend(found(scanner, &piece.place, &piece.text, known));
     }

@@ -21,11 +21,17 @@ fn capsule() -> Capsule {
         working_directory: "/".to_owned(),
         stdin: Some(Blob { digest: Sha256::of(b"in"), size: 2 }),
         files: vec![file("/bin/program"), file("/lib/x")],
-        subjects: vec![SubjectSlot { role: "app".to_owned(), path: "/bin/program".to_owned(), tree: None }],
+        subjects: vec![SubjectSlot {
+            role: "app".to_owned(),
+            path: "/bin/program".to_owned(),
+            tree: None,
+            toolchain: None,
+        }],
         seed: 7,
         limits: Limits::default(),
         schedule: Vec::new(),
         conditions: Conditions::default(),
+        provenance: Vec::new(),
     }
 }
 
@@ -133,4 +139,12 @@ fn scripts_bring_their_interpreter() {
     let report = lab.assert_exact(&[script.to_str().unwrap()]);
     assert_exited(&report);
     assert_eq!(text(&report), "a\n1\n2\n/tmp\n");
+}
+
+#[test]
+fn a_capsule_from_before_toolchains_were_noted_has_the_same_bytes() {
+    let capsule = capsule();
+    let text = serde_json::to_string(&capsule).unwrap();
+    assert!(!text.contains("toolchain") && !text.contains("provenance"), "{text}");
+    assert_eq!(serde_json::from_str::<Capsule>(&text).unwrap(), capsule);
 }

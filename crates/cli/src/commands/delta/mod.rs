@@ -42,9 +42,12 @@ pub(super) async fn run(global: &Global, command: &Delta, output: &Output) -> Re
         Delta::Diff { a, b, function: Some(name) } => side_by_side(&kept, a, b, name, output),
         Delta::Sign { vulnerable, fixed, incident, function, output: file } => {
             let builds = [artifact(&kept, vulnerable)?.1, artifact(&kept, fixed)?.1];
-            patch::sign(&builds, incident, function, file.as_deref(), output)
+            let signed = patch::Signed { incident, only: function, file: file.as_deref() };
+            patch::sign(global, &builds, &signed, output).await
         }
-        Delta::Presence { signature, files } => patch::presence(&kept, signature, files, output),
+        Delta::Presence { signature, files } => {
+            patch::presence(global, &kept, signature, files, output).await
+        }
         Delta::Prove { a, b, output: file } => proof::prove(a, b, file.as_deref(), output),
         Delta::Check { proof, a, b } => proof::check(proof, a, b, output),
     }

@@ -7,6 +7,8 @@ use assay_evidence::Sha256;
 use serde_json::json;
 
 use super::{Kept, artifact};
+use crate::args::Global;
+use crate::client::{self, Client, segment};
 use crate::commands::read_input;
 use crate::error::{CliError, Exit, chain};
 use crate::output::{Output, table};
@@ -14,11 +16,18 @@ use crate::output::{Output, table};
 /// The largest signature.
 const MAX_SIGNATURE: u64 = 64 << 20;
 
-pub(super) fn sign(
+/// What is to be signed.
+pub(super) struct Signed<'a> {
+    pub incident: &'a str,
+    /// The functions, all changed ones where there are none.
+    pub only: &'a [String],
+    pub file: Option<&'a Path>,
+}
+
+pub(super) async fn sign(
+    global: &Global,
     [vulnerable, fixed]: &[Index; 2],
-    incident: &str,
-    only: &[String],
-    file: Option<&Path>,
+    Signed { incident, only, file }: &Signed<'_>,
     output: &Output,
 ) -> Result<Exit, CliError> {
     let signature = assay_delta::sign(incident, vulnerable, fixed, only).map_err(|error| {
@@ -38,6 +47,7 @@ pub(super) fn sign(
         "digest": Sha256::of(&bytes),
         "functions": names,
         "file": file,
+        "statement": stored(global, &signature, output).await?,
     });
     if file.is_none() {
         document["signature"] = serde_json::to_value(&signature).unwrap_or_default();
@@ -46,14 +56,44 @@ pub(super) fn sign(
     Ok(Exit::Yes)
 }
 
-pub(super) fn presence(
+/// Keeps the signature where the store knows its incident; its statement.
+async fn stored(
+    global: &Global,
+    signature: &PatchSignature,
+    output: &Output,
+) -> Result<Option<serde_json::Value>, CliError> {
+    if !client::has_store(global) {
+        return Ok(None);
+    }
+    let client = Client::open(global).await?;
+    let path = format!("/api/v1/incidents/{}", segment(&signature.incident));
+    match client.get(&path).await {
+        Ok(_) => {}
+        Err(error) if error.code == "unknown_incident" => return Ok(None),
+        Err(error) => return Err(error),
+    }
+    let body = json!({ "signature": signature });
+    match client.post(&format!("{path}/patch-signatures"), &body).await {
+        Ok(kept) => Ok(Some(kept["statement"].clone())),
+        Err(error) if ["no_signing_key", "not_permitted"].contains(&error.code.as_str()) => {
+            output.warn(&format!("the signature is not kept in the store: {}", error.message));
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+pub(super) async fn presence(
+    global: &Global,
     kept: &Kept,
     signature: &Path,
     files: &[PathBuf],
     output: &Output,
 ) -> Result<Exit, CliError> {
-    let bytes = read_input(signature, MAX_SIGNATURE)?;
-    let signature = read(&bytes)?;
+    let signature = match signature.to_str().filter(|_| !signature.exists()) {
+        Some(incident) => of_store(global, incident).await?,
+        None => read(&read_input(signature, MAX_SIGNATURE)?)?,
+    };
     let bar = output.bar("looking", files.len() as u64);
     let mut results = Vec::new();
     for file in files {
@@ -77,6 +117,20 @@ pub(super) fn presence(
         .collect();
     output.data(&json!({ "incident": signature.incident, "results": rows }), || print(&results));
     Ok(exit(results.iter().map(|(_, found)| found.status)))
+}
+
+/// The signature that the store has of an incident; a name that is neither that nor a file is a missing file.
+async fn of_store(global: &Global, incident: &str) -> Result<PatchSignature, CliError> {
+    let missing = || {
+        let hint = "name a file that `assay delta sign -o FILE` wrote, or an incident that the store knows";
+        CliError::refused("file_not_found", format!("{incident}: no such file or incident"), hint)
+    };
+    if !client::has_store(global) {
+        return Err(missing());
+    }
+    let path = format!("/api/v1/incidents/{}/patch-signature", segment(incident));
+    let found = Client::open(global).await?.get_as(&path).await;
+    found.map_err(|error| if error.code == "unknown_incident" { missing() } else { error })
 }
 
 /// A signature, written by `sign -o` or printed by `sign --json`.
