@@ -36,6 +36,10 @@ pub fn judge(definition: &IncidentDefinition, report: &RunReport, reached: Optio
     if !vulnerable.is_empty() && mismatch(vulnerable, report, package.as_deref(), Budget::Over).is_none() {
         return Judgement::new(Verdict::Reproduced, "expected_observation", reached);
     }
+    if report.switches_missed > 0 {
+        // What it takes to show was not done, so that nothing was shown proves nothing.
+        return Judgement::new(Verdict::Inconclusive, "schedule_not_followed", reached);
+    }
     match &definition.expect.fixed {
         Some(fixed) if !fixed.is_empty() => {
             if mismatch(fixed, report, package.as_deref(), Budget::Within).is_none() {
@@ -141,4 +145,47 @@ fn contains(wanted: &Option<String>, head: &[u8], what: &str) -> Option<String> 
 fn patterned(wanted: &Option<String>, output: &Output, what: &str) -> Option<String> {
     let wanted = wanted.as_ref()?;
     (!pattern::found(wanted, output)).then(|| what.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn definition(fixed: &str) -> IncidentDefinition {
+        let text = format!(
+            r#"{{"id":"RACE-1","role":"tool","expect":{{"vulnerable":{{"signal":"SIGSEGV"}}{fixed}}}}}"#
+        );
+        serde_json::from_str(&text).unwrap()
+    }
+
+    fn report(ending: Ending, switches_missed: u32) -> RunReport {
+        let digest = format!("sha256:{}", "0".repeat(64));
+        let output = serde_json::json!({ "digest": digest, "bytes": 0, "head": [] });
+        let report = serde_json::json!({
+            "ending": ending, "stdout": output, "stderr": output, "faults": [], "events": 1,
+            "traceDigest": digest, "functionsExecuted": [], "unknownCode": [], "generatedCode": false,
+            "modules": [], "filesOpened": [], "switchesMissed": switches_missed, "trace": [],
+            "cpuMicros": 1, "wallMicros": 1,
+            "environmentClass": { "cpuVendor": "", "cpuSignature": 0, "cpuFeatures": digest,
+                "runnerVersion": "", "profile": assay_witness::Profile::Full },
+        });
+        serde_json::from_value(report).unwrap()
+    }
+
+    #[test]
+    fn a_searched_schedule_that_was_not_followed_is_never_a_pass() {
+        let plain = definition("");
+        let declared = definition(r#","fixed":{"exit":0}"#);
+        let exits = Ending::Exited { code: 0 };
+        for definition in [&plain, &declared] {
+            let followed = judge(definition, &report(exits.clone(), 0), Some(true));
+            assert_eq!(followed.verdict, Verdict::NotReproduced);
+            let missed = judge(definition, &report(exits.clone(), 1), Some(true));
+            assert_eq!(missed.verdict, Verdict::Inconclusive);
+            assert_eq!(missed.reason, "schedule_not_followed");
+            // What shows all the same is shown.
+            let shown = judge(definition, &report(Ending::Signalled { signal: 11 }, 1), Some(true));
+            assert_eq!(shown.verdict, Verdict::Reproduced);
+        }
+    }
 }

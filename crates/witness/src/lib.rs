@@ -62,7 +62,9 @@ pub use runtime::{
     CoveredFile, CoveredFunction, Place as SourcePlace, Runtime, RuntimeCoverage, RuntimeUse, Uncovered,
     runtime_coverage, runtime_of,
 };
-pub use schedule::{Conditions, MAX_CLOCK_START, MAX_ORDER, MAX_STACK_SHIFT, MAX_SWITCHES, Place, Switch};
+pub use schedule::{
+    Conditions, InstructionBytes, MAX_CLOCK_START, MAX_ORDER, MAX_STACK_SHIFT, MAX_SWITCHES, Place, Switch,
+};
 pub use source::{FileSource, Located, MapSource};
 
 /// The version of everything that decides what a replay shows; part of every verdict's cache key.

@@ -151,6 +151,8 @@ fn replay_beyond(
         None => Vec::new(),
         Some(blob) => read_blob(source, &blob.digest)?,
     };
+    let files = Files { capsule, source, substitutes: &substitutes };
+    let schedule = files.schedule();
     let run = Run {
         tree: Tree::Closed,
         size: plan.bytes + capsule.limits.disk_bytes + ROOT_SLACK,
@@ -163,7 +165,7 @@ fn replay_beyond(
         stdin: &stdin,
         limits: capsule.limits,
         seed: capsule.seed,
-        schedule: &capsule.schedule,
+        schedule: &schedule,
         conditions: &capsule.conditions,
         explore: None,
         patience: None,
@@ -175,8 +177,12 @@ fn replay_beyond(
         debugger,
         host,
     };
-    let files = Files { capsule, source, substitutes: &substitutes };
-    run.go(&|path| files.file(path), &|path| files.digest(path))
+    let (mut report, beyond) = run.go(&|path| files.file(path), &|path| files.digest(path))?;
+    if !capsule.conditions.order.is_empty() {
+        // Without an order nothing was searched: turns are only taken where a thread waits by computing.
+        report.switches_missed = (capsule.schedule.len() - beyond.switches_met.len()) as u32;
+    }
+    Ok((report, beyond))
 }
 
 pub(crate) fn check(capsule: &Capsule, request: &ReplayRequest) -> Result<(), WitnessError> {
@@ -246,6 +252,8 @@ pub(crate) struct Run<'a> {
 pub(crate) struct Beyond {
     /// The paths that led somewhere.
     pub touched: Vec<String>,
+    /// Which switches of the schedule were met, as places in it.
+    pub switches_met: Vec<usize>,
     /// Where a thread was that computed while others waited.
     pub stuck: Option<Switch>,
     /// What exploring a schedule found out.
@@ -400,6 +408,7 @@ pub(crate) fn not_run(ending: Ending, host: &Host) -> RunReport {
         files_opened: Vec::new(),
         environment_bound: false,
         environment_instructions: Vec::new(),
+        switches_missed: 0,
         trace: Vec::new(),
         stopped: None,
         cpu_micros: 0,
@@ -437,6 +446,7 @@ fn report(
         files_opened: observed.opened.iter().map(opened).collect(),
         environment_bound: !environment_instructions.is_empty(),
         environment_instructions,
+        switches_missed: 0,
         trace,
         stopped: observed.stopped,
         cpu_micros: observed.cpu_micros,
@@ -445,6 +455,7 @@ fn report(
     };
     let beyond = Beyond {
         touched: observed.touched.into_iter().collect(),
+        switches_met: observed.switches_met,
         stuck: observed.stuck,
         explored: observed.explored,
         looked_up: observed.looked_up.into_iter().collect(),

@@ -163,6 +163,10 @@ pub struct RunReport {
     /// These instructions, sorted, the first 64.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub environment_instructions: Vec<EnvironmentInstruction>,
+    /// How many switches of a searched schedule the run did not come by, or could not have: it was then
+    /// another schedule, and what it does not show the searched one may.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub switches_missed: u32,
     /// One line for each traced call, as many as were asked for.
     pub trace: Vec<String>,
     /// Where the run was stopped, if that was asked for and it came so far.
@@ -174,4 +178,9 @@ pub struct RunReport {
     pub wall_micros: u64,
     /// Where it ran.
     pub environment_class: EnvironmentClass,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }

@@ -93,4 +93,78 @@ pub struct Place {
     pub file: Option<String>,
     /// The offset in the file, or else the address.
     pub offset: Address,
+    /// The instruction that lies there: where another one does, the place is not the recorded one, and
+    /// nothing is put into the code. Older capsules do not say.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub instruction: Option<InstructionBytes>,
+}
+
+/// The bytes of one instruction; in JSON their lower-case hexadecimal digits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InstructionBytes(Vec<u8>);
+
+impl InstructionBytes {
+    /// The longest instruction of x86, in bytes.
+    pub const MAX: usize = 15;
+
+    /// These bytes, if they are as many as an instruction may have.
+    pub fn new(bytes: &[u8]) -> Option<Self> {
+        (1..=Self::MAX).contains(&bytes.len()).then(|| Self(bytes.to_vec()))
+    }
+
+    /// The bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn from_hex(text: &str) -> Option<Self> {
+        let digit = |digit: &u8| (*digit as char).to_digit(16).filter(|_| !digit.is_ascii_uppercase());
+        let byte = |pair: &[u8]| Some((digit(pair.first()?)? << 4 | digit(pair.get(1)?)?) as u8);
+        Self::new(&text.as_bytes().chunks(2).map(byte).collect::<Option<Vec<u8>>>()?)
+    }
+}
+
+impl Serialize for InstructionBytes {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let text: String = self.0.iter().map(|byte| format!("{byte:02x}")).collect();
+        serializer.serialize_str(&text)
+    }
+}
+
+impl<'de> Deserialize<'de> for InstructionBytes {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::from_hex(&text).ok_or_else(|| serde::de::Error::custom("an instruction is 1 to 15 bytes"))
+    }
+}
+
+impl JsonSchema for InstructionBytes {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "InstructionBytes".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "pattern": "^([0-9a-f]{2}){1,15}$" })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_of_an_older_capsule_is_read_and_an_instruction_has_one_to_fifteen_bytes() {
+        let old: Place = serde_json::from_str(r#"{"file":"/a","offset":"0x10"}"#).unwrap();
+        assert_eq!(old.instruction, None);
+        let read = |digits: &str| {
+            serde_json::from_str::<Place>(&format!(r#"{{"offset":"0x10","instruction":"{digits}"}}"#))
+        };
+        let place = read("48ffc0").unwrap();
+        assert_eq!(place.instruction.as_ref().unwrap().bytes(), [0x48, 0xff, 0xc0]);
+        assert_eq!(read(&"90".repeat(15)).unwrap().instruction.unwrap().bytes().len(), 15);
+        for unfit in ["", "9", "9g", "FF", &"90".repeat(16)] {
+            assert!(read(unfit).is_err(), "{unfit}");
+        }
+        assert!(serde_json::to_string(&place).unwrap().contains("\"48ffc0\""));
+    }
 }

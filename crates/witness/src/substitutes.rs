@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use crate::capsule::{Capsule, FileKind, SubjectSlot, is_within};
 use crate::replay::ReplayRequest;
 use crate::report::Ending;
+use crate::schedule::Switch;
 use crate::source::FileSource;
 use crate::tree::{self, TreeEntry, TreeError, TreeKind};
 
@@ -115,6 +116,17 @@ impl Files<'_> {
             return crate::record::digest_of(&File::open(host).ok()?).ok();
         }
         self.own(path)
+    }
+
+    /// The switches that can be met: an offset in a file says nothing of another build of it.
+    pub(crate) fn schedule(&self) -> Vec<Switch> {
+        let stays = |path: &String| {
+            let recorded = self.capsule.file(path).map(|file| &file.kind);
+            let Some(FileKind::Regular { digest, .. }) = recorded else { return true };
+            self.digest(path) == Some(*digest)
+        };
+        let can = |switch: &&Switch| switch.place.file.as_ref().is_none_or(stays);
+        self.capsule.schedule.iter().filter(can).cloned().collect()
     }
 
     /// The capsule's own file at a path, unless it was replaced.

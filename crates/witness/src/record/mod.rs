@@ -144,6 +144,9 @@ fn close(
     ran: Ran,
 ) -> Result<Recording, WitnessError> {
     let mut touched = ran.beyond.touched;
+    // A switch that the run never came by made no difference to it.
+    let met = |(at, switch): (usize, Switch)| ran.beyond.switches_met.contains(&at).then_some(switch);
+    let schedule = ran.schedule.into_iter().enumerate().filter_map(met).collect();
     touched.push(command[0].clone());
     let (subjects, archives) = subjects(request)?;
     touched.extend(subjects.iter().map(|slot| slot.path.clone()));
@@ -168,7 +171,7 @@ fn close(
         subjects,
         seed: how.seed,
         limits: request.limits,
-        schedule: ran.schedule,
+        schedule,
         conditions: how.conditions,
         provenance: Vec::new(),
     };

@@ -13,14 +13,11 @@ use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic, OpKind, Register}
 
 use super::Machine;
 use super::modules::mappings;
-use super::preempt::place_of;
 use crate::error::WitnessError;
-use crate::schedule::Switch;
+use crate::schedule::{InstructionBytes, Switch};
 use crate::sys::memory;
 use crate::sys::ptrace::{self, Registers};
 
-/// Longest instruction of x86.
-const MAX_INSTRUCTION: usize = 15;
 /// What a leaf function may use below its stack pointer (System V ABI, the red zone).
 const RED_ZONE: u64 = 128;
 /// Instructions whose decoding is remembered.
@@ -147,7 +144,7 @@ impl Machine<'_> {
             && self.is_point(at, &registers)
         {
             let (event, thread, hits) = (self.events, self.tasks[at].index, self.hits_of(registers.rip));
-            let place = place_of(tid, registers.rip);
+            let place = self.place_of(at, registers.rip);
             self.exploring.found.switches.push(Switch { event, thread, place, hits });
             self.exploring.next += 1;
             self.take_turn(at);
@@ -219,7 +216,7 @@ impl Machine<'_> {
 
 /// The instruction at an address, if it is a call of the system or may touch memory that others see.
 fn decode(tid: i32, address: u64) -> Option<Instruction> {
-    let mut bytes = [0; MAX_INSTRUCTION];
+    let mut bytes = [0; InstructionBytes::MAX];
     let got = memory::read_some(tid, address, &mut bytes).ok()?;
     let instruction = Decoder::with_ip(64, &bytes[..got], address, DecoderOptions::NONE).decode();
     let touches = (0..instruction.op_count()).any(|operand| is_memory(instruction.op_kind(operand)));

@@ -101,6 +101,8 @@ pub(crate) struct Observed {
     pub generated_code: bool,
     pub modules: BTreeSet<String>,
     pub opened: BTreeSet<String>,
+    /// Which switches of the schedule were met, as places in it.
+    pub switches_met: Vec<usize>,
     /// Where a thread was that computed while others waited.
     pub stuck: Option<Switch>,
     /// What exploring a schedule found out.
@@ -313,6 +315,7 @@ impl<'a> Machine<'a> {
             generated_code: self.generated_code,
             modules: self.modules,
             opened: self.opened,
+            switches_met: self.following.met,
             stuck: self.stuck,
             explored: self.exploring.finish(),
             touched: self.touched,

@@ -6,13 +6,14 @@
 //! everything before it is. The point stands in the capsule's schedule.
 
 use assay_binary::Address;
+use iced_x86::{Decoder, DecoderOptions};
 
 use super::Machine;
 use super::modules::{is_file, mappings};
 use super::task::State;
 use crate::error::WitnessError;
 use crate::report::Ending;
-use crate::schedule::{Place, Switch};
+use crate::schedule::{InstructionBytes, Place, Switch};
 use crate::sys::memory::Text;
 use crate::sys::ptrace;
 
@@ -31,12 +32,14 @@ pub(crate) struct Armed {
 pub(crate) struct Following {
     next: usize,
     hits: u64,
+    /// Which switches were met, as places in the schedule.
+    pub met: Vec<usize>,
     pub armed: Option<Armed>,
 }
 
 impl Following {
     pub(super) fn switches_met(&self) -> usize {
-        self.next
+        self.met.len()
     }
 }
 
@@ -67,6 +70,10 @@ impl Machine<'_> {
         };
         let (tid, tgid) = (self.tasks[at].tid, self.tasks[at].tgid);
         let Some(address) = address_of(tid, &switch.place) else { return Ok(()) };
+        if !self.lies_at(at, address, &switch.place) {
+            // Other code: a byte put into it could damage an instruction. The switch is not met.
+            return Ok(());
+        }
         if self.process(tgid).planted.contains_key(&address) {
             // Coverage strikes there first; the switch is met on the way through again.
             return Ok(());
@@ -107,6 +114,7 @@ impl Machine<'_> {
             // The instruction is executed without the breakpoint, which then goes in again.
             return self.step_over(at).map(|()| true);
         }
+        self.following.met.push(self.following.next);
         self.following.next += 1;
         self.following.hits = 0;
         self.take_turn(at);
@@ -149,7 +157,7 @@ impl Machine<'_> {
             // That code is not the program's own; the watchdog asks again.
             return Ok(());
         }
-        let place = place_of(tid, registers.rip);
+        let place = self.place_of(at, registers.rip);
         let (event, thread) = (self.events, self.tasks[at].index);
         self.stuck = Some(Switch { event, thread, place, hits: 1 });
         let detail = "a thread computes while another, or a timer, waits for its turn".to_owned();
@@ -158,14 +166,50 @@ impl Machine<'_> {
     }
 }
 
-/// Where an address lies, so that it is found again wherever its module is mapped.
-pub(super) fn place_of(tid: i32, address: u64) -> Place {
-    let found = mappings(tid).into_iter().find(|m| m.start <= address && address < m.end);
-    match found {
-        Some(mapping) if is_file(&mapping.path) => {
-            Place { file: Some(mapping.path), offset: Address(address - mapping.start + mapping.offset) }
+impl Machine<'_> {
+    /// Where an address lies, so that it is found again wherever its module is mapped.
+    pub(super) fn place_of(&self, at: usize, address: u64) -> Place {
+        let tid = self.tasks[at].tid;
+        let found = mappings(tid).into_iter().find(|m| m.start <= address && address < m.end);
+        let (file, offset) = match found {
+            Some(mapping) if is_file(&mapping.path) => {
+                (Some(mapping.path), Address(address - mapping.start + mapping.offset))
+            }
+            _ => (None, Address(address)),
+        };
+        Place { file, offset, instruction: self.instruction_at(at, address) }
+    }
+
+    /// Whether the instruction of a place lies at this address.
+    fn lies_at(&self, at: usize, address: u64, place: &Place) -> bool {
+        let Some(wanted) = &place.instruction else { return true };
+        let found = self.code_at(at, address, wanted.bytes().len());
+        found.is_some_and(|found| found == wanted.bytes())
+    }
+
+    fn instruction_at(&self, at: usize, address: u64) -> Option<InstructionBytes> {
+        let code = (1..=InstructionBytes::MAX).rev().find_map(|length| self.code_at(at, address, length))?;
+        let instruction = Decoder::with_ip(64, &code, address, DecoderOptions::NONE).decode();
+        InstructionBytes::new(&code[..instruction.len().min(code.len())])
+    }
+
+    /// The program's own code, whatever breakpoints lie in it; none where it cannot be read.
+    fn code_at(&self, at: usize, address: u64, length: usize) -> Option<Vec<u8>> {
+        let (tid, tgid) = (self.tasks[at].tid, self.tasks[at].tgid);
+        let mut code = vec![0; length];
+        Text::open(tid).ok()?.read(address, &mut code).ok()?;
+        let process = self.processes.get(&tgid);
+        let range = address..address + length as u64;
+        let planted = process
+            .into_iter()
+            .flat_map(|p| p.breakpoints.range(range.clone()).chain(p.planted.range(range.clone())));
+        for (place, byte) in planted {
+            code[(place - address) as usize] = *byte;
         }
-        _ => Place { file: None, offset: Address(address) },
+        if let Some(armed) = self.following.armed.as_ref().filter(|armed| range.contains(&armed.address)) {
+            code[(armed.address - address) as usize] = armed.byte;
+        }
+        Some(code)
     }
 }
 

@@ -34,6 +34,21 @@ impl Machine<'_> {
             | libc::SYS_rt_tgsigqueueinfo => {
                 Some(Self::unsupported("needs_namespaces", "processes and threads need namespaces"))
             }
+            libc::SYS_shmget
+            | libc::SYS_shmat
+            | libc::SYS_shmdt
+            | libc::SYS_shmctl
+            | libc::SYS_semget
+            | libc::SYS_semop
+            | libc::SYS_semtimedop
+            | libc::SYS_semctl
+            | libc::SYS_msgget
+            | libc::SYS_msgsnd
+            | libc::SYS_msgrcv
+            | libc::SYS_msgctl => {
+                // Segments would be the host's own, and outlive the run.
+                Some(Self::unsupported("needs_namespaces", "System V's objects need a namespace"))
+            }
             libc::SYS_socket => error(libc::EACCES),
             _ if hidden => error(libc::ENOENT),
             _ => None,

@@ -145,6 +145,51 @@ fn the_reduced_profile_replays_what_it_can_and_says_what_not() {
     assert!(crate::lab::children().is_empty());
 }
 
+/// The segments of the host, as its kernel lists them.
+fn segments() -> String {
+    std::fs::read_to_string("/proc/sysvipc/shm").unwrap_or_default()
+}
+
+#[test]
+fn without_namespaces_nothing_of_system_v_reaches_the_host() {
+    use crate::lab::Lab;
+    use assay_witness::{Ending, ReplayRequest, replay};
+    let Some(lab) = Lab::new() else { return };
+    let reduced = Host::probe_with(&Pretended {
+        namespaces: REFUSED,
+        landlock: lab.host.landlock_version(),
+        ..Pretended::default()
+    });
+    let Ok(reduced) = reduced else {
+        eprintln!("skipped: no Landlock");
+        return;
+    };
+    let source = r#"
+#include <stdlib.h>
+#include <sys/ipc.h>
+#include <sys/msg.h>
+#include <sys/sem.h>
+#include <sys/shm.h>
+int main(int c, char **v) { switch (atoi(v[1])) {
+    case 0: return shmget(0x5a5a1234, 4096, IPC_CREAT | 0600) < 0;
+    case 1: return shmat(0, 0, 0) == 0; case 2: return shmdt(v) == 0; case 3: return shmctl(0, IPC_RMID, 0) == 0;
+    case 4: return semget(IPC_PRIVATE, 1, 0600) < 0; case 5: return semop(0, 0, 0) == 0;
+    case 6: return semctl(0, 0, GETPID) == 0; case 7: return msgget(IPC_PRIVATE, 0600) < 0;
+    case 8: return msgsnd(0, v, 1, IPC_NOWAIT) == 0; case 9: return msgrcv(0, v, 1, 0, IPC_NOWAIT) == 0;
+    default: return msgctl(0, IPC_RMID, 0) == 0; } }"#;
+    let program = lab.compile("system_v", source, &[]);
+    let before = segments();
+    for call in 0..=10 {
+        let recording = lab.record(&[program.to_str().unwrap(), &call.to_string()]);
+        let report = replay(&recording.capsule, &recording, &ReplayRequest::default(), &reduced).unwrap();
+        let refused =
+            matches!(&report.ending, Ending::Unsupported { code, .. } if code == "needs_namespaces");
+        assert!(refused, "{call}: {:?}", report.ending);
+    }
+    let key = 0x5a5a_1234.to_string();
+    assert!(before.contains(&key) || !segments().contains(&key), "a segment was left on the host");
+}
+
 #[test]
 fn this_host_is_able() {
     let host = Host::probe().unwrap();

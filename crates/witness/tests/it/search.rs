@@ -1,6 +1,8 @@
 //! Incidents that show only now and then, found by a search and exact from then on.
 
-use assay_witness::{Ending, Knob, RecordRequest, RunReport, Search, search};
+use std::path::Path;
+
+use assay_witness::{Ending, Knob, RecordRequest, Recording, ReplayRequest, RunReport, Search, search};
 
 use crate::lab::{Lab, text};
 
@@ -116,4 +118,54 @@ fn what_is_not_there_is_not_found() {
     let schedules = searched.coverage.schedules.iter().sum::<u32>() + searched.coverage.directed;
     assert!(schedules >= 20 && searched.coverage.schedules[1] > 0, "{:?}", searched.coverage);
     assert!(searched.coverage.missed(2).is_some_and(|missed| missed < 1.0));
+}
+
+/// A use after free that a search has found, its program being the subject `program`.
+fn searched_use_after_free(lab: &Lab) -> Recording {
+    let program = lab.compile("free", USE_AFTER_FREE, &[]);
+    let subjects = vec![("program".to_owned(), program.clone())];
+    let request = RecordRequest { seed: 1, subjects, ..lab.request(&[program.to_str().unwrap()]) };
+    let searched = search(&request, &lab.host, 1500, &crashes, &mut |_| {}).unwrap();
+    let recording = searched.found.expect("shown").recording;
+    assert!(!recording.capsule.schedule.is_empty() && crashes(&lab.replay(&recording)));
+    recording
+}
+
+fn crashes(report: &RunReport) -> bool {
+    report.ending == Ending::Signalled { signal: libc::SIGSEGV }
+}
+
+fn replay_with(lab: &Lab, recording: &Recording, build: &Path) -> RunReport {
+    let substitutions = [("program".to_owned(), build.to_owned())].into();
+    lab.replay_as(recording, &ReplayRequest { substitutions, ..ReplayRequest::default() })
+}
+
+#[test]
+fn another_build_in_which_the_switch_lies_elsewhere_is_not_said_to_follow_the_schedule() {
+    let Some(lab) = Lab::new() else { return };
+    let recording = searched_use_after_free(&lab);
+    let own = replay_with(&lab, &recording, &lab.folder.path().join("free"));
+    assert!(crashes(&own) && own.switches_missed == 0, "{:?}", own.ending);
+    // The same mistake, one function further down.
+    let longer = USE_AFTER_FREE.replace(
+        "static void *use",
+        "int more(int a) { for (int i = 0; i < a; i++) a ^= i * 77 + 5; return a; }\nstatic void *use",
+    );
+    let rebuilt = lab.compile("longer", &longer, &[]);
+    let report = replay_with(&lab, &recording, &rebuilt);
+    assert!(crashes(&report) || report.switches_missed > 0, "{:?}", report.ending);
+    assert!(!matches!(report.ending, Ending::Unsupported { .. }), "{:?}", report.ending);
+}
+
+#[test]
+fn a_switch_in_the_middle_of_an_instruction_leaves_the_code_alone() {
+    let Some(lab) = Lab::new() else { return };
+    let mut recording = searched_use_after_free(&lab);
+    for switch in &mut recording.capsule.schedule {
+        assert!(switch.place.instruction.is_some());
+        switch.place.offset.0 += 1;
+    }
+    let report = lab.replay(&recording);
+    assert_eq!(report.ending, Ending::Exited { code: 0 });
+    assert_eq!(report.switches_missed as usize, recording.capsule.schedule.len());
 }

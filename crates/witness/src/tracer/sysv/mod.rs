@@ -2,7 +2,8 @@
 //!
 //! Semaphores and message queues are the tracer's own, so that waiting for them is waiting like any other;
 //! segments of shared memory are the kernel's, which gives the same ids and addresses each time, and only
-//! the real times that it keeps are replaced.
+//! the real times that it keeps are replaced. Without namespaces none of these calls is made
+//! (`tracer::reduced`).
 
 mod ids;
 mod messages;
