@@ -61,4 +61,4 @@ pub use schedule::{Conditions, MAX_CLOCK_START, MAX_ORDER, MAX_STACK_SHIFT, MAX_
 pub use source::{FileSource, Located, MapSource};
 
 /// The version of everything that decides what a replay shows; part of every verdict's cache key.
-pub const RUNNER_VERSION: &str = "4";
+pub const RUNNER_VERSION: &str = "5";

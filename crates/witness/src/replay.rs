@@ -12,7 +12,7 @@ use std::time::Instant;
 use assay_binary::Address;
 use assay_evidence::Sha256;
 
-use crate::capsule::Capsule;
+use crate::capsule::{Capsule, FileKind};
 use crate::debug::Debugger;
 use crate::error::WitnessError;
 use crate::host::{Host, Tried};
@@ -151,6 +151,8 @@ fn replay_beyond(
         None => Vec::new(),
         Some(blob) => read_blob(source, &blob.digest)?,
     };
+    let files = Files { capsule, source, substitutes: &substitutes };
+    let schedule = fitting(capsule, &files);
     let run = Run {
         tree: Tree::Closed,
         size: plan.bytes + capsule.limits.disk_bytes + ROOT_SLACK,
@@ -163,7 +165,7 @@ fn replay_beyond(
         stdin: &stdin,
         limits: capsule.limits,
         seed: capsule.seed,
-        schedule: &capsule.schedule,
+        schedule: &schedule,
         conditions: &capsule.conditions,
         explore: None,
         patience: None,
@@ -175,8 +177,25 @@ fn replay_beyond(
         debugger,
         host,
     };
-    let files = Files { capsule, source, substitutes: &substitutes };
     run.go(&|path| files.file(path), &|path| files.digest(path))
+}
+
+/// The switches whose places are in this run what they were in the recorded one. In another build an
+/// instruction lies elsewhere, and a breakpoint in the middle of one would change what it does.
+fn fitting(capsule: &Capsule, files: &Files<'_>) -> Vec<Switch> {
+    let own = |path: &str| match capsule.file(path)?.kind {
+        FileKind::Regular { digest, .. } => Some(digest),
+        _ => None,
+    };
+    let mut fits = BTreeMap::new();
+    let mut same =
+        |path: &String| *fits.entry(path.clone()).or_insert_with(|| files.digest(path) == own(path));
+    capsule
+        .schedule
+        .iter()
+        .filter(|switch| switch.place.file.as_ref().is_none_or(&mut same))
+        .cloned()
+        .collect()
 }
 
 pub(crate) fn check(capsule: &Capsule, request: &ReplayRequest) -> Result<(), WitnessError> {
