@@ -68,4 +68,4 @@ pub use schedule::{
 pub use source::{FileSource, Located, MapSource};
 
 /// The version of everything that decides what a replay shows; part of every verdict's cache key.
-pub const RUNNER_VERSION: &str = "4";
+pub const RUNNER_VERSION: &str = "5";

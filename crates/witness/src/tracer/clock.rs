@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::modules::Mapping;
-use super::task::State;
 use super::time::{self, EVENT_NANOS};
 use super::{Machine, schedule};
 use crate::error::WitnessError;
@@ -159,10 +158,7 @@ impl Machine<'_> {
 
     /// When the next timer, alarm or waiting thread is due.
     fn next_due(&self) -> Option<u64> {
-        let waits = self.tasks.iter().filter_map(|task| match &task.state {
-            State::Waiting(wait) => wait.deadline(),
-            _ => None,
-        });
+        let waits = self.tasks.iter().filter_map(|task| task.state.deadline());
         waits.chain(self.next_alarm()).chain(self.next_timer_due()).min()
     }
 

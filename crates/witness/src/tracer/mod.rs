@@ -141,7 +141,8 @@ pub(crate) struct Machine<'a> {
     main: i32,
     current: Option<usize>,
     yielded: bool,
-    /// While the current thread ran last, another thread or a timer waited for its turn or for time.
+    /// While the current thread ran last, another thread waited for its turn, or for time that it was not
+    /// given yet.
     others_wait: bool,
     following: preempt::Following,
     stuck: Option<Switch>,
@@ -382,12 +383,12 @@ impl<'a> Machine<'a> {
 
     fn end_by(&mut self, verdict: Verdict) {
         self.end(match verdict {
-            Verdict::Cpu if self.others_wait => Ending::Unsupported {
+            Verdict::CpuWithoutEvents if self.others_wait => Ending::Unsupported {
                 code: "spin_needs_preemption".to_owned(),
                 detail: "a thread computed to the limit while another, or a timer, waited for its turn"
                     .to_owned(),
             },
-            Verdict::Cpu => Ending::LimitExceeded { limit: LimitKind::CpuTime },
+            Verdict::Cpu | Verdict::CpuWithoutEvents => Ending::LimitExceeded { limit: LimitKind::CpuTime },
             Verdict::Memory => Ending::LimitExceeded { limit: LimitKind::Memory },
             Verdict::Stalled => Ending::Unsupported {
                 code: "blocked_in_kernel".to_owned(),
@@ -405,6 +406,7 @@ impl<'a> Machine<'a> {
         self.run_length += 1;
         self.now += time::EVENT_NANOS;
         self.watched.events.store(self.events, Ordering::Relaxed);
+        (self.tasks[at].turns_in_vain, self.tasks[at].time_in_vain) = (0, 0);
         if self.events > self.setup.limits.events {
             self.end(Ending::LimitExceeded { limit: LimitKind::Events });
             return Ok(());

@@ -18,8 +18,11 @@ use crate::sys::memory::Text;
 use crate::sys::ptrace;
 
 const BREAKPOINT: u8 = 0xcc;
-/// How far virtual time goes on when a turn is taken, in nanoseconds.
+/// How far virtual time goes on when a turn is taken, in nanoseconds. Once so many turns were taken in vain,
+/// the thread is held for twice as long each time, and others do all that they do meanwhile.
 const SLICE: u64 = 10_000_000;
+const TURNS_OF_ONE_SLICE: u32 = 4;
+const MAX_DOUBLINGS: u32 = 16;
 
 /// A switch whose breakpoint is in the code now.
 pub(crate) struct Armed {
@@ -139,14 +142,34 @@ impl Machine<'_> {
         let index = self.tasks[at].index;
         self.lower(at);
         self.trace.add(&format!("{index} turn taken"));
-        self.now += SLICE;
         self.yielded = true;
+        let before = self.now;
+        self.now += SLICE;
+        let turns = self.tasks[at].turns_in_vain;
+        if turns >= TURNS_OF_ONE_SLICE {
+            let until = before + self.longer_slice(turns);
+            self.tasks[at].state = State::Held { until };
+            self.tasks[at].time_in_vain += until - before;
+        } else {
+            self.pass_time_for_others(at);
+            self.tasks[at].time_in_vain += self.now - before;
+        }
+        self.tasks[at].turns_in_vain = turns.saturating_add(1);
+    }
+
+    /// Virtual time goes on to the next time that somebody waits for, unless another thread can run.
+    fn pass_time_for_others(&mut self, at: usize) {
         let ready = |other: usize| other != at && matches!(self.tasks[other].state, State::Ready);
         if !(0..self.tasks.len()).any(ready)
             && let Some(next) = self.next_deadline()
         {
             self.jump_to(self.now.max(next));
         }
+    }
+
+    fn longer_slice(&self, turns: u32) -> u64 {
+        let most = self.setup.limits.cpu_micros.saturating_mul(1000).max(SLICE);
+        (SLICE << (turns + 1 - TURNS_OF_ONE_SLICE).min(MAX_DOUBLINGS)).min(most)
     }
 
     /// A thread that the watchdog stopped: where a recorder can take its turn the next time.

@@ -144,11 +144,19 @@ impl Machine<'_> {
     }
 
     fn something_due(&self) -> bool {
-        let due = |state: &State| match state {
-            State::Waiting(wait) => wait.deadline().is_some_and(|deadline| deadline <= self.now),
-            _ => false,
+        self.tasks.iter().any(|task| task.state.deadline().is_some_and(|deadline| deadline <= self.now))
+    }
+
+    /// Whether a thread that computes on and on keeps another from something: one that can run, or one that
+    /// waits for time. Whoever waits for time lacks none any more once so much of it was given in vain as
+    /// this run may compute at all: with real time the limit would be reached by then as well.
+    pub(crate) fn somebody_lacks_a_turn(&self, at: usize) -> bool {
+        let limit = self.setup.limits.cpu_micros.saturating_mul(1000);
+        let can_run = |(other, task): (usize, &super::task::Task)| {
+            other != at && matches!(task.state, State::Ready | State::Held { .. })
         };
-        self.tasks.iter().any(|task| due(&task.state))
+        self.tasks.iter().enumerate().any(can_run)
+            || self.tasks[at].time_in_vain < limit && self.next_deadline().is_some()
     }
 
     /// Whether preemption or the passing of time would let anything else happen than this thread's own work.
@@ -159,10 +167,7 @@ impl Machine<'_> {
     }
 
     pub(super) fn next_deadline(&self) -> Option<u64> {
-        let waits = self.tasks.iter().filter_map(|task| match &task.state {
-            State::Waiting(wait) => wait.deadline(),
-            _ => None,
-        });
+        let waits = self.tasks.iter().filter_map(|task| task.state.deadline());
         waits
             .chain(self.next_alarm())
             .chain(self.next_timer_while_idle())
@@ -171,6 +176,11 @@ impl Machine<'_> {
     }
 
     fn wake_if_ready(&mut self, at: usize) -> Result<(), WitnessError> {
+        if let State::Held { until } = self.tasks[at].state
+            && until <= self.now
+        {
+            self.tasks[at].state = State::Ready;
+        }
         let State::Waiting(wait) = self.tasks[at].state.clone() else { return Ok(()) };
         let due = wait.deadline().is_some_and(|deadline| deadline <= self.now);
         let (tid, tgid) = (self.tasks[at].tid, self.tasks[at].tgid);

@@ -150,7 +150,7 @@ impl Machine<'_> {
         let signal = std::mem::take(&mut self.tasks[at].signal);
         let tid = self.tasks[at].tid;
         let to_exit = self.tasks[at].exit.is_some();
-        self.others_wait = self.anybody_waits_beside(at);
+        self.others_wait = self.somebody_lacks_a_turn(at);
         if !to_exit && self.explores(at) {
             return self.explore(at, signal);
         }

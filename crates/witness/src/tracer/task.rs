@@ -117,6 +117,17 @@ pub(crate) enum Wait {
     Signal { mask: u64, only: Option<u64>, deadline: Option<u64> },
 }
 
+impl State {
+    /// The virtual time at which it ends by itself.
+    pub(crate) fn deadline(&self) -> Option<u64> {
+        match self {
+            Self::Waiting(wait) => wait.deadline(),
+            Self::Held { until } => Some(*until),
+            _ => None,
+        }
+    }
+}
+
 impl Wait {
     pub(crate) fn deadline(&self) -> Option<u64> {
         match self {
@@ -149,6 +160,8 @@ pub(crate) enum FutexKey {
 pub(crate) enum State {
     /// Stopped and able to go on.
     Ready,
+    /// Able to go on, but its turn was taken until this virtual time.
+    Held { until: u64 },
     /// Stopped at the entry of a call that would block.
     Waiting(Wait),
     /// Stopped until its vfork child lets go of its memory.
@@ -196,6 +209,9 @@ pub(crate) struct Task {
     pub restarted_deadline: Option<u64>,
     /// What it was woken from, and after how many events: another thread may take first what it waited for.
     pub woken_from: Option<(Wait, u64)>,
+    /// How often its turn was taken since its last call, and the virtual nanoseconds that others had then.
+    pub turns_in_vain: u32,
+    pub time_in_vain: u64,
 }
 
 /// What the tracer knows about a descriptor.
@@ -286,6 +302,8 @@ impl Task {
             ends_before_others: false,
             restarted_deadline: None,
             woken_from: None,
+            turns_in_vain: 0,
+            time_in_vain: 0,
         }
     }
 

@@ -14,12 +14,18 @@ const PERIOD: Duration = Duration::from_millis(10);
 const STALL: Duration = Duration::from_secs(20);
 /// All processes together may have this many times the memory limit resident.
 const RESIDENT_FACTOR: u64 = 2;
+/// A run that computed for so long without an event before it reached its CPU limit was computing alone, in
+/// microseconds; less where the limit is small.
+const ALONE: u64 = 300_000;
+const ALONE_SHARE: u64 = 4;
 const PAGE: u64 = 4096;
 
 /// Why it ended a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Cpu,
+    /// The same, and the thread that ran had made no event for long.
+    CpuWithoutEvents,
     Memory,
     Stalled,
 }
@@ -81,6 +87,7 @@ impl Watched {
             1 => Some(Verdict::Cpu),
             2 => Some(Verdict::Memory),
             3 => Some(Verdict::Stalled),
+            4 => Some(Verdict::CpuWithoutEvents),
             _ => None,
         }
     }
@@ -105,6 +112,7 @@ impl Watched {
             Verdict::Cpu => 1,
             Verdict::Memory => 2,
             Verdict::Stalled => 3,
+            Verdict::CpuWithoutEvents => 4,
         };
         self.fired.store(code, Ordering::Release);
         for (_, handle) in self.live.lock().unwrap_or_else(PoisonError::into_inner).iter() {
@@ -147,7 +155,7 @@ impl Drop for Watchdog {
 fn watch(shared: &Watched, limits: &Limits, patience: Option<u64>) {
     // The thread that started this one may be without; this one measures time.
     refuse_counter(false);
-    let (mut event, mut cpu_at_event) = (0, 0);
+    let (mut event, mut cpu_at_event, mut cpu_when_asked) = (0, 0, 0);
     let mut progress = (0, 0);
     let mut since = Instant::now();
     let mut done = shared.done.lock().unwrap_or_else(PoisonError::into_inner);
@@ -157,14 +165,19 @@ fn watch(shared: &Watched, limits: &Limits, patience: Option<u64>) {
             continue;
         }
         let now = (shared.events.load(Ordering::Relaxed), shared.cpu());
-        if now.0 != event || !shared.somebody_waits() {
+        let eventful = now.0 != event;
+        if eventful {
             (event, cpu_at_event) = now;
-        } else if patience.is_some_and(|patience| now.1 - cpu_at_event > patience) {
-            cpu_at_event = now.1;
+        }
+        if eventful || !shared.somebody_waits() {
+            cpu_when_asked = now.1;
+        } else if patience.is_some_and(|patience| now.1.saturating_sub(cpu_when_asked) > patience) {
+            cpu_when_asked = now.1;
             shared.ask();
         }
         if now.1 > limits.cpu_micros {
-            shared.fire(Verdict::Cpu);
+            let alone = now.1.saturating_sub(cpu_at_event) > ALONE.min(limits.cpu_micros / ALONE_SHARE);
+            shared.fire(if alone { Verdict::CpuWithoutEvents } else { Verdict::Cpu });
         } else if shared.resident() > limits.memory_bytes.saturating_mul(RESIDENT_FACTOR) {
             shared.fire(Verdict::Memory);
         } else if now != progress || shared.paused.load(Ordering::Relaxed) {
