@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use super::task::{Exit, Kind, Life};
+use super::task::{Exit, Kind, Life, State, Wait};
 use super::{Machine, digest_text, modules};
 use crate::error::WitnessError;
 use crate::limits::LimitKind;
@@ -11,6 +11,8 @@ use crate::sys::{memory, ptrace, task};
 
 /// Most bytes of one read that the trace digests.
 const MAX_FILL: i64 = 16 << 20;
+/// Length of the instruction that makes a call.
+const SYSCALL_BYTES: u64 = 2;
 /// Results from here up to -1 are error numbers.
 const MAX_ERRNO: i64 = 4095;
 
@@ -290,16 +292,31 @@ impl Machine<'_> {
         Ok(())
     }
 
+    /// A waiting request for a record lock was made as one that does not wait: where the lock is held, the
+    /// thread waits here and asks again. The lock belongs to the process, so only it can ask.
     fn after_lock(&mut self, at: usize, result: i64) -> Result<(), WitnessError> {
         let tid = self.tasks[at].tid;
         let mut registers = ptrace::registers(tid).map_err(WitnessError::sandbox("reading registers"))?;
         registers.rsi += 1;
         ptrace::set_registers(tid, &registers).map_err(WitnessError::sandbox("writing registers"))?;
         if result == -i64::from(libc::EAGAIN) || result == -i64::from(libc::EACCES) {
-            let detail = "fcntl waits for a lock that another process holds".to_owned();
-            self.end(Ending::Unsupported { code: "record_lock_wait".to_owned(), detail });
+            // A request in vain lets nobody else go on.
+            self.done -= 1;
+            self.tasks[at].registers.rsi = registers.rsi;
+            self.tasks[at].state = State::Waiting(Wait::Record { since: self.done });
         }
         Ok(())
+    }
+
+    /// Lets a thread ask for its record lock again.
+    pub(super) fn ask_again(&mut self, at: usize) -> Result<(), WitnessError> {
+        let task = &mut self.tasks[at];
+        task.state = State::Ready;
+        let mut registers = task.registers;
+        registers.rax = registers.orig_rax;
+        registers.rip -= SYSCALL_BYTES;
+        registers.orig_rax = u64::MAX;
+        ptrace::set_registers(task.tid, &registers).map_err(WitnessError::sandbox("writing registers"))
     }
 
     /// The end of a chunk of a long write: the next chunk, or the end of the whole.

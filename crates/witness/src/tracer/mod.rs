@@ -166,6 +166,8 @@ pub(crate) struct Machine<'a> {
     pub(crate) random: Random,
     pub(crate) trace: Trace,
     events: u64,
+    /// Calls and ends of processes, without requests for record locks that were in vain.
+    done: u64,
     watched: Arc<Watched>,
     /// Whether the run has opened a list of its own mappings: only then is every read looked at.
     pub(crate) has_own_maps: bool,
@@ -269,6 +271,7 @@ impl<'a> Machine<'a> {
             random: Random::new(setup.seed),
             trace: Trace::new(setup.keep_trace),
             events: 0,
+            done: 0,
             watched,
             has_own_maps: false,
             has_named_pipes: false,
@@ -403,6 +406,7 @@ impl<'a> Machine<'a> {
         let registers = ptrace::registers(tid).map_err(WitnessError::sandbox("reading registers"))?;
         self.tasks[at].registers = registers;
         self.events += 1;
+        self.done += 1;
         self.run_length += 1;
         self.now += time::EVENT_NANOS;
         self.watched.events.store(self.events, Ordering::Relaxed);

@@ -58,11 +58,22 @@ impl Machine<'_> {
             match self.next_deadline() {
                 Some(next) => self.jump_to(next),
                 None => {
-                    self.end(Ending::Deadlocked);
+                    self.end(self.deadlock());
                     return Ok(None);
                 }
             }
         }
+    }
+
+    /// Nobody can run, and nobody waits for time. Of processes that wait for each other's record locks the
+    /// kernel refuses one its lock, which is not modelled.
+    fn deadlock(&self) -> Ending {
+        let waits = |task: &super::task::Task| matches!(task.state, State::Waiting(Wait::Record { .. }));
+        if self.tasks.iter().any(waits) {
+            let detail = "processes wait for each other's record locks".to_owned();
+            return Ending::Unsupported { code: "record_lock_wait".to_owned(), detail };
+        }
+        Ending::Deadlocked
     }
 
     /// The thread highest in the chosen order of those that can run.
@@ -216,6 +227,11 @@ impl Machine<'_> {
                 let copy = self.copy(tgid, fd);
                 if !copy.is_ok_and(|copy| task::flock_is_held(&copy, operation)) {
                     self.go_on(at, Exit::Note);
+                }
+            }
+            Wait::Record { since } => {
+                if self.done > since {
+                    self.ask_again(at)?;
                 }
             }
             Wait::NamedPipe { pipe, writes } => {

@@ -192,8 +192,10 @@ impl Machine<'_> {
         let task = &mut self.tasks[at];
         let State::Waiting(wait) = std::mem::replace(&mut task.state, State::Ready) else { return Ok(()) };
         let deadline = wait.deadline();
-        let restartable = matches!(wait, Wait::Child { .. } | Wait::Descriptor { .. } | Wait::Lock { .. })
-            || matches!(wait, Wait::Futex { deadline: None, .. });
+        let restartable = matches!(
+            wait,
+            Wait::Child { .. } | Wait::Descriptor { .. } | Wait::Lock { .. } | Wait::Record { .. }
+        ) || matches!(wait, Wait::Futex { deadline: None, .. });
         if let Wait::Sleep { deadline, remain } = wait {
             super::time::write_remaining(task.tid, remain, deadline.saturating_sub(self.now));
         }

@@ -452,6 +452,7 @@ impl Machine<'_> {
 
     fn on_process_end(&mut self, tgid: i32, report: Report) -> Result<(), WitnessError> {
         self.watched.remove(tgid, report.cpu_micros);
+        self.done += 1;
         let parent = self.process(tgid).parent;
         let orphan = !self.processes.get(&parent).is_some_and(|p| p.life == Life::Alive);
         let process = self.process(tgid);

@@ -103,6 +103,8 @@ pub(crate) enum Wait {
     Set { deadline: Option<u64> },
     /// A file lock.
     Lock { fd: i32, operation: i32 },
+    /// A record lock, asked for again once something was done after this much was done.
+    Record { since: u64 },
     /// The other end of a named pipe: device and inode, and whether this one is to write.
     NamedPipe { pipe: (u64, u64), writes: bool },
     /// Operations on a set of semaphores, and after how many events it began to wait.
@@ -138,6 +140,7 @@ impl Wait {
             | Self::Set { deadline }
             | Self::Signal { deadline, .. } => *deadline,
             Self::Lock { .. }
+            | Self::Record { .. }
             | Self::Child { .. }
             | Self::NamedPipe { .. }
             | Self::Sending { .. }

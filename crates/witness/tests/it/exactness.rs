@@ -299,3 +299,63 @@ fn files_are_read_past_the_page_cache() {
     let run = lab.assert_exact(&[program.to_str().unwrap()]);
     assert_eq!(text(&run), "1 4096\n");
 }
+
+/// Three processes take a lock in turn, each in the middle of a sleep; an alarm ends a fourth one's wait.
+const RECORD_LOCKS: &str = r#"
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+static int number = COMMAND;
+static void on(int s) {}
+static int lock(int f, int type) { struct flock l; memset(&l, 0, sizeof l); l.l_type = type; l.l_len = 10;
+    return fcntl(f, type == F_UNLCK ? number - 1 : number, &l); }
+int main() { char line[64]; int log = open("/tmp/witness-locks-log", O_CREAT | O_RDWR | O_APPEND, 0600);
+    for (int i = 0; i < 3; i++) if (!fork()) { int f = open("/tmp/witness-locks-file", O_CREAT | O_RDWR, 0600);
+        int r = lock(f, F_WRLCK); write(log, line, sprintf(line, "%d in %d\n", i, r)); usleep(100000);
+        write(log, line, sprintf(line, "%d out\n", i)); if (i == 1) lock(f, F_UNLCK); _exit(0); }
+    usleep(1000); if (!fork()) { struct sigaction a; memset(&a, 0, sizeof a); a.sa_handler = on; sigaction(SIGALRM, &a, 0);
+        int f = open("/tmp/witness-locks-file", O_RDWR); ualarm(50000, 0); int r = lock(f, F_WRLCK); write(log, line, sprintf(line, "%d %d\n", r, errno == EINTR)); _exit(0); }
+    while (wait(0) > 0); char all[512]; int n = pread(log, all, sizeof all, 0); write(1, all, n); return 0; }"#;
+
+#[test]
+fn record_locks_are_waited_for() {
+    let Some(lab) = Lab::new() else { return };
+    for command in ["F_SETLKW", "F_OFD_SETLKW"] {
+        let program = lab.compile("locks", &RECORD_LOCKS.replace("COMMAND", command), &[]);
+        let report = lab.assert_exact(&[program.to_str().unwrap()]);
+        assert_exited(&report);
+        let out = text(&report);
+        let lines: Vec<&str> = out.lines().collect();
+        assert_eq!(lines.len(), 7, "{out}");
+        assert!(lines.contains(&"-1 1"), "the alarm ends the wait: {out}");
+        let locked: Vec<&str> = lines.into_iter().filter(|line| *line != "-1 1").collect();
+        for pair in locked.chunks(2) {
+            let who = pair[0].strip_suffix(" in 0").expect("the lock was had");
+            assert_eq!(pair[1], format!("{who} out"), "nobody else was inside: {out}");
+        }
+    }
+}
+
+#[test]
+fn processes_that_wait_for_each_others_record_locks_are_not_promised() {
+    let source = r#"
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+#include <sys/wait.h>
+static void lock(int f, int at) { struct flock l; memset(&l, 0, sizeof l); l.l_type = F_WRLCK; l.l_start = at; l.l_len = 1; fcntl(f, F_SETLKW, &l); }
+int main() { int f = open("/tmp/lock", O_CREAT | O_RDWR, 0600); int child = !fork();
+    lock(f, child); usleep(1000); lock(f, !child); if (child) _exit(0); wait(0); return 0; }"#;
+    let Some(lab) = Lab::new() else { return };
+    let report = lab.run_c(source, &[]);
+    assert!(
+        matches!(&report.ending, assay_witness::Ending::Unsupported { code, .. } if code == "record_lock_wait"),
+        "{:?}",
+        report.ending
+    );
+}
