@@ -50,8 +50,9 @@ pub struct Conditions {
 
 /// Most threads in an order.
 pub const MAX_ORDER: usize = 64;
-/// The last second that a clock may start at: the end of the year 9999.
-pub const MAX_CLOCK_START: u64 = 253_402_300_799;
+/// The last second that a clock may start at, in the year 2255: the clocks inside count nanoseconds in 64
+/// bits, of which a run has as many again for itself.
+pub const MAX_CLOCK_START: u64 = 9_000_000_000;
 /// Most bytes by which the stack is shifted.
 pub const MAX_STACK_SHIFT: u32 = 64 << 10;
 
