@@ -20,6 +20,10 @@ pub struct Switch {
     pub place: Place,
     /// How often the thread comes there after the event, the switch being at the last time.
     pub hits: u64,
+    /// In an order of the threads: how many of those that have fallen behind stay behind this one. None of
+    /// them: it falls behind all others.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub ahead_of: u32,
 }
 
 /// What a search chose, so that an incident shows that does not show otherwise.
@@ -27,7 +31,8 @@ pub struct Switch {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Conditions {
     /// Threads by their places in the order of birth: of those that can run, always the first one listed
-    /// does. A thread that is switched away from, yields or has had its share falls behind all others.
+    /// does. A thread that is switched away from falls behind all others, and so does one that yields or has
+    /// had its share while another can run.
     /// Threads that are not listed come after those that are, in the order of birth. Empty: a thread runs
     /// until it waits.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
@@ -45,14 +50,15 @@ pub struct Conditions {
 
 /// Most threads in an order.
 pub const MAX_ORDER: usize = 64;
-/// The last second that a clock may start at: the end of the year 9999.
-pub const MAX_CLOCK_START: u64 = 253_402_300_799;
+/// The last second that a clock may start at, in the year 2255: the clocks inside count nanoseconds in 64
+/// bits, of which a run has as many again for itself.
+pub const MAX_CLOCK_START: u64 = 9_000_000_000;
 /// Most bytes by which the stack is shifted.
 pub const MAX_STACK_SHIFT: u32 = 64 << 10;
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
-fn is_zero(shift: &u32) -> bool {
-    *shift == 0
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 impl Conditions {

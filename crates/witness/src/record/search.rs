@@ -13,9 +13,9 @@ use std::collections::HashMap;
 use super::{How, Ran, RecordRequest, Recording, checked_command, close, run, run_with_schedule};
 use crate::error::WitnessError;
 use crate::host::Host;
-use crate::report::RunReport;
+use crate::report::{Ending, RunReport};
 use crate::schedule::{Conditions, MAX_ORDER, MAX_STACK_SHIFT, MAX_SWITCHES};
-use crate::tracer::explore::{Explored, Plan};
+use crate::tracer::explore::{Explored, Plan, Point};
 use crate::tracer::random::Random;
 
 /// Most instructions single-stepped to count the steps of a run, and in a try.
@@ -172,15 +172,7 @@ pub fn search(
     progress: &mut dyn FnMut(&Attempt<'_>),
 ) -> Result<Search, WitnessError> {
     let command = checked_command(request, host)?;
-    let mut seeker = Seeker {
-        request,
-        host,
-        command: &command,
-        random: Random::new(request.seed),
-        coverage: Coverage::default(),
-        explored: HashMap::new(),
-        schedules: 0,
-    };
+    let mut seeker = Seeker::new(request, host, &command);
     let plain = How { seed: request.seed, ..How::default() };
     let ran = run_with_schedule(request, &command, host, &plain)?;
     progress(&Attempt { number: 1, knob: Knob::Nothing, report: &ran.report });
@@ -215,6 +207,20 @@ struct Seeker<'a> {
     schedules: u32,
 }
 
+impl<'a> Seeker<'a> {
+    fn new(request: &'a RecordRequest, host: &'a Host, command: &'a [String]) -> Self {
+        Self {
+            request,
+            host,
+            command,
+            random: Random::new(request.seed),
+            coverage: Coverage::default(),
+            explored: HashMap::new(),
+            schedules: 0,
+        }
+    }
+}
+
 impl Seeker<'_> {
     fn found(self, tries: u32, knob: Knob, how: How, ran: Ran) -> Result<Search, WitnessError> {
         let recording = close(self.request, self.command.to_vec(), how, ran)?;
@@ -228,9 +234,8 @@ impl Seeker<'_> {
             return Ok(());
         }
         let birth: Vec<u32> = (0..ran.beyond.threads.min(MAX_ORDER) as u32).collect();
-        let explored = self.steps_of(&birth)?;
-        self.coverage.whole = explored.complete && ran.schedule.is_empty();
-        Ok(())
+        self.coverage.whole = ran.schedule.is_empty();
+        self.steps_of(&birth).map(drop)
     }
 
     /// The steps of a run in this order, counted once.
@@ -240,10 +245,18 @@ impl Seeker<'_> {
         }
         let plan = Plan { after: 0, points: Vec::new(), most: MOST_COUNTED };
         let how = self.how_in(order);
-        let (_, beyond) = run(self.request, self.command, self.host, &how, Some(&plan))?;
-        self.coverage.steps = self.coverage.steps.max(beyond.explored.steps);
-        self.explored.insert(order.to_vec(), beyond.explored.clone());
-        Ok(beyond.explored)
+        let (report, beyond) = run(self.request, self.command, self.host, &how, Some(&plan))?;
+        let ended =
+            matches!(report.ending, Ending::Exited { .. } | Ending::Signalled { .. } | Ending::Deadlocked);
+        let mut explored = beyond.explored;
+        // Code that changes while it runs is decoded once only.
+        explored.complete &= ended && beyond.stuck.is_none() && !report.generated_code;
+        self.coverage.steps = self.coverage.steps.max(explored.steps);
+        // One order that cannot be counted, and the bound holds for none.
+        self.coverage.whole &= explored.complete && beyond.threads as u64 == self.coverage.threads;
+        self.coverage.whole &= !explored.is_forced;
+        self.explored.insert(order.to_vec(), explored.clone());
+        Ok(explored)
     }
 
     fn how_in(&self, order: &[u32]) -> How {
@@ -310,6 +323,8 @@ impl Seeker<'_> {
             let (report, beyond) = run(self.request, self.command, self.host, &how, explore)?;
             let taken = beyond.explored.switches.len();
             how.schedule.extend(beyond.explored.switches);
+            // A thread that lost its place at no chosen step makes the try another one than was drawn.
+            self.coverage.whole &= !beyond.explored.is_forced && beyond.stuck.is_none();
             let Some(switch) = beyond.stuck else { return Ok((how, report)) };
             if how.schedule.len() + 1 >= MAX_SWITCHES.min(MOST_SPINS + depth as usize) {
                 return Ok((how, report));
@@ -365,14 +380,22 @@ impl Seeker<'_> {
             let begins = explored.stretches.iter().find(|(event, _)| *event == after);
             let before = begins.map_or(before, |(_, steps)| *steps);
             plan.after = after;
-            plan.points = steps.into_iter().map(|step| step - before).collect();
+            plan.points = self.places_behind(steps.into_iter().map(|step| step - before));
         } else {
             let (first, last) = explored.events.unwrap_or_default();
             plan.after = first + self.below(last.saturating_sub(first) + 1);
-            plan.points = steps.iter().map(|_| self.near(WINDOW)).collect();
-            plan.points.sort_unstable();
+            let mut steps: Vec<u64> = steps.iter().map(|_| self.near(WINDOW)).collect();
+            steps.sort_unstable();
+            plan.points = self.places_behind(steps.into_iter());
         }
         plan
+    }
+
+    /// How far the thread that runs at each of these steps falls: PCT draws the places behind all others in an
+    /// order of its own, which is not that of the steps.
+    fn places_behind(&mut self, steps: impl Iterator<Item = u64>) -> Vec<Point> {
+        let point = |(before, step)| Point { step, ahead_of: self.below(before + 1) as u32 };
+        (0u64..).zip(steps).map(point).collect()
     }
 
     /// A number from 1 to `most`, each order of magnitude as likely as any other.
@@ -402,5 +425,68 @@ mod tests {
         assert_eq!(coverage.missed(3), Some(1.0));
         assert_eq!(coverage.missed(4), None);
         assert_eq!(Coverage { whole: false, ..coverage }.missed(2), None);
+    }
+
+    /// One thread frees what the other uses between its check and its use: two constraints.
+    const USE_AFTER_FREE: &str = r#"
+#include <pthread.h>
+#include <sys/mman.h>
+static char *volatile shared;
+static void *drop(void *a) { char *p = shared; shared = 0; munmap(p, 4096); return 0; }
+int main() { shared = mmap(0, 4096, 3, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); pthread_t t;
+    pthread_create(&t, 0, drop, 0); char *p = shared; if (p) p[7]++; pthread_join(t, 0); return 0; }"#;
+
+    /// Tries every order with every step, and compares with what is said of a random one of them.
+    #[test]
+    fn as_many_schedules_show_a_bug_of_depth_2_as_the_bound_says() {
+        // As everywhere, without a C compiler nothing is tested.
+        if std::process::Command::new("cc").arg("--version").output().is_err() {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let (source, program) = (folder.path().join("tiny.c"), folder.path().join("tiny"));
+        std::fs::write(&source, USE_AFTER_FREE).unwrap();
+        let mut compiler = std::process::Command::new("cc");
+        compiler.args(["-O0", "-w", "-pthread", "-o"]).args([&program, &source]);
+        assert!(compiler.status().unwrap().success());
+        let request = RecordRequest {
+            command: vec![program.to_str().unwrap().to_owned()],
+            working_directory: "/".to_owned(),
+            ..RecordRequest::default()
+        };
+        let host = Host::probe().unwrap();
+        let mut seeker = Seeker::new(&request, &host, &request.command);
+        seeker.coverage.threads = 2;
+        seeker.coverage.whole = true;
+        let mut share = 0.0;
+        for order in [[0, 1], [1, 0]] {
+            let steps = seeker.steps_of(&order).unwrap().steps;
+            let mut shown = 0;
+            for step in 1..=steps {
+                let plan = Plan { after: 0, points: vec![Point { step, ahead_of: 0 }], most: MOST_STEPPED };
+                let how = seeker.how_in(&order);
+                let (report, beyond) = run(&request, &request.command, &host, &how, Some(&plan)).unwrap();
+                assert_eq!(beyond.explored.switches.len(), 1, "{order:?} step {step} of {steps}");
+                assert!(!beyond.explored.is_forced && beyond.stuck.is_none());
+                shown += u32::from(report.ending == Ending::Signalled { signal: libc::SIGSEGV });
+            }
+            share += f64::from(shown) / steps as f64 / 2.0;
+        }
+        seeker.coverage.schedules = [0, 1, 0];
+        let missed = seeker.coverage.missed(2).expect("every step was counted");
+        assert!(1.0 - share <= missed, "{share} of all schedules show it, {missed} may miss it");
+        assert!(share < 1.0 && missed < 1.0);
+    }
+
+    #[test]
+    fn places_behind_come_in_every_order() {
+        let request = RecordRequest::default();
+        let host = Host::probe().unwrap();
+        let mut seeker = Seeker::new(&request, &host, &[]);
+        let drawn: Vec<Vec<Point>> = (0..64).map(|_| seeker.places_behind([3, 9].into_iter())).collect();
+        assert!(drawn.iter().all(|points| points[0] == Point { step: 3, ahead_of: 0 }));
+        let ahead = drawn.iter().filter(|points| points[1].ahead_of == 1).count();
+        let behind = drawn.iter().filter(|points| points[1].ahead_of == 0).count();
+        assert!(ahead + behind == 64 && ahead > 10 && behind > 10, "{ahead} and {behind}");
     }
 }

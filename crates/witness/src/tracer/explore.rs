@@ -3,7 +3,7 @@
 //! The scheduler is PCT's (Burckhardt, Kothari, Musuvathi and Nagarakatte, *A Randomized Scheduler with
 //! Probabilistic Guarantees of Finding Bugs*, ASPLOS 2010): the threads have an order, the first of them
 //! that can run does, and at each of d - 1 steps chosen beforehand the thread that runs falls behind all
-//! others. A step is what threads can be told apart by: a system call, or an instruction that reads or
+//! others, or behind some of those that have fallen behind before it. A step is what threads can be told apart by: a system call, or an instruction that reads or
 //! writes memory outside the thread's own stack. While others wait, the thread is single-stepped to count
 //! them. Where the turn was taken is written down as a [`Switch`], which every replay meets at full speed.
 
@@ -29,9 +29,18 @@ pub(crate) struct Plan {
     /// Steps are counted after this many events.
     pub after: u64,
     /// At which steps, sorted; none, to count only.
-    pub points: Vec<u64>,
+    pub points: Vec<Point>,
     /// Most instructions to single-step.
     pub most: u64,
+}
+
+/// One step at which the turn is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Point {
+    /// The step's number, the first being 1.
+    pub step: u64,
+    /// How many of those that have fallen behind stay behind the thread that runs.
+    pub ahead_of: u32,
 }
 
 /// What exploring found out.
@@ -41,6 +50,9 @@ pub(crate) struct Explored {
     pub steps: u64,
     /// Whether the counting came to the end of the run or of the points.
     pub complete: bool,
+    /// Whether a thread lost its place in the order at no chosen step: it yielded, or had had its share. The
+    /// run is then not one of PCT's.
+    pub is_forced: bool,
     /// The first and the last event at which one thread ran while another waited.
     pub events: Option<(u64, u64)>,
     /// Where the turn was taken.
@@ -85,6 +97,21 @@ impl Exploring {
         self.found
     }
 
+    /// Whether an instruction is stepped now.
+    pub(super) fn is_stepping(&self) -> bool {
+        self.stepping
+    }
+
+    pub(super) fn note_forced(&mut self) {
+        self.found.is_forced = true;
+    }
+
+    /// A fresh image has other code at the same addresses, and another stack.
+    pub(super) fn forget(&mut self, tgid: i32, thread: u32) {
+        self.decoded.retain(|(process, _), _| *process != tgid);
+        self.stacks.remove(&thread);
+    }
+
     fn note_touch(&mut self, thread: u32, address: u64, writes: bool) {
         let word = address & !7;
         let known = self.words.entry(word).or_insert(Word { thread, written: false, shared: false });
@@ -104,19 +131,21 @@ impl Machine<'_> {
     /// A thread's place: the greater, the sooner it runs.
     pub(super) fn rank(&self, thread: u32) -> i64 {
         const LISTED: i64 = 1 << 40;
-        if let Some(lowered) = self.lowered.get(&thread) {
-            return *lowered;
+        const BELOW: i64 = -(1 << 40);
+        if let Some(place) = self.lowered.iter().position(|other| *other == thread) {
+            return BELOW - place as i64;
         }
         let listed = self.setup.conditions.order.iter().position(|other| *other == thread);
         listed.map_or(-i64::from(thread), |place| LISTED - place as i64)
     }
 
-    /// Lets a thread fall behind all others.
-    pub(super) fn lower(&mut self, at: usize) {
-        const BELOW: i64 = -(1 << 40);
+    /// Lets a thread fall behind all others, but for so many of those that have fallen behind.
+    pub(super) fn lower(&mut self, at: usize, ahead_of: u32) {
         if self.has_order() {
-            let lowest = self.lowered.values().min().map_or(BELOW, |lowest| lowest - 1);
-            self.lowered.insert(self.tasks[at].index, lowest);
+            let index = self.tasks[at].index;
+            self.lowered.retain(|other| *other != index);
+            let place = self.lowered.len().saturating_sub(ahead_of as usize);
+            self.lowered.insert(place, index);
         }
     }
 
@@ -137,18 +166,26 @@ impl Machine<'_> {
 
     /// One instruction of a thread while others wait, or its turn taken before it.
     pub(super) fn explore(&mut self, at: usize, signal: i32) -> Result<(), WitnessError> {
+        if self.setup.patience.is_some() {
+            // Single steps take long, which says nothing about the program.
+            self.watched.note_running(None);
+        }
         let tid = self.tasks[at].tid;
         let registers = ptrace::registers(tid).map_err(WitnessError::sandbox("reading registers"))?;
-        if signal == 0
-            && !self.is_clock_code(self.tasks[at].tgid, registers.rip)
-            && self.is_point(at, &registers)
-        {
-            let (event, thread, hits) = (self.events, self.tasks[at].index, self.hits_of(registers.rip));
-            let place = self.place_of(at, registers.rip);
-            self.exploring.found.switches.push(Switch { event, thread, place, hits });
-            self.exploring.next += 1;
-            self.take_turn(at);
-            return Ok(());
+        if signal == 0 && !self.is_clock_code(self.tasks[at].tgid, registers.rip) {
+            if self.meets_switch(at, registers.rip) {
+                return Ok(());
+            }
+            if let Some(ahead_of) = self.is_point(at, &registers) {
+                let (event, thread, hits) = (self.events, self.tasks[at].index, self.hits_of(registers.rip));
+                let place = self.place_of(at, registers.rip);
+                self.exploring.found.switches.push(Switch { event, thread, place, hits, ahead_of });
+                self.exploring.next += 1;
+                // The instruction is still to come, and is counted then.
+                self.exploring.found.steps -= 1;
+                self.take_turn(at, ahead_of);
+                return Ok(());
+            }
         }
         self.exploring.found.instructions += 1;
         self.exploring.stepping = true;
@@ -164,8 +201,9 @@ impl Machine<'_> {
         self.exploring.hits.get(&address).copied().unwrap_or(1)
     }
 
-    /// Counts the instruction that comes next; whether the turn is to be taken before it.
-    fn is_point(&mut self, at: usize, registers: &Registers) -> bool {
+    /// Counts the instruction that comes next; where the turn is to be taken before it, how many of those that
+    /// have fallen behind stay behind.
+    fn is_point(&mut self, at: usize, registers: &Registers) -> Option<u32> {
         let segment = (self.events, self.exploring.found.switches.len() + self.following.switches_met());
         if self.exploring.segment != segment {
             self.exploring.segment = segment;
@@ -175,11 +213,12 @@ impl Machine<'_> {
         }
         *self.exploring.hits.entry(registers.rip).or_default() += 1;
         if !self.is_step(at, registers) {
-            return false;
+            return None;
         }
         self.exploring.found.steps += 1;
         let points = self.setup.explore.map_or(&[][..], |plan| &plan.points);
-        points.get(self.exploring.next).is_some_and(|point| *point <= self.exploring.found.steps)
+        let point = points.get(self.exploring.next)?;
+        (point.step <= self.exploring.found.steps).then_some(point.ahead_of)
     }
 
     /// Whether another thread could tell when the instruction is executed.

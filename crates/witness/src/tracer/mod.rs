@@ -147,8 +147,8 @@ pub(crate) struct Machine<'a> {
     following: preempt::Following,
     stuck: Option<Switch>,
     exploring: explore::Exploring,
-    /// Which threads have lost their place in the order, and the next place below all others.
-    lowered: HashMap<u32, i64>,
+    /// The threads that have lost their place in the order, the last of them behind all others.
+    lowered: Vec<u32>,
     pub(crate) sysv: sysv::Sysv,
     /// Whether some descriptor raises a signal when it becomes ready.
     pub(crate) has_signal_descriptors: bool,
@@ -260,7 +260,7 @@ impl<'a> Machine<'a> {
             following: preempt::Following::default(),
             stuck: None,
             exploring: explore::Exploring::default(),
-            lowered: HashMap::new(),
+            lowered: Vec::new(),
             sysv: sysv::Sysv::default(),
             has_signal_descriptors: false,
             run_length: 0,

@@ -59,18 +59,44 @@ impl Machine<'_> {
         self.setup.schedule.get(self.following.next)
     }
 
-    /// Puts the breakpoint of the next switch into the code, if this thread is to meet it now.
-    pub(super) fn arm_switch(&mut self, at: usize) -> Result<(), WitnessError> {
+    /// The next switch, if it is this thread's and comes before the next event.
+    fn switch_now(&mut self, at: usize) -> Option<&Switch> {
         while self.next_switch().is_some_and(|switch| switch.event < self.events) {
             self.following.next += 1;
             self.following.hits = 0;
         }
-        let index = self.tasks[at].index;
-        let Some(switch) =
-            self.next_switch().filter(|s| s.event == self.events && s.thread == index).cloned()
-        else {
-            return Ok(());
-        };
+        let (events, index) = (self.events, self.tasks[at].index);
+        self.next_switch().filter(|switch| switch.event == events && switch.thread == index)
+    }
+
+    /// Whether a thread that is single-stepped comes to its switch; if so it is done.
+    pub(super) fn meets_switch(&mut self, at: usize, address: u64) -> bool {
+        const IN_PAGE: u64 = 0xfff;
+        // Files are mapped by whole pages, so the mappings are looked at only where they can matter.
+        let can = |switch: &&Switch| switch.place.offset.0 & IN_PAGE == address & IN_PAGE;
+        let Some(switch) = self.switch_now(at).filter(can).cloned() else { return false };
+        let lies_here = address_of(self.tasks[at].tid, &switch.place) == Some(address);
+        if !lies_here || !self.lies_at(at, address, &switch.place) {
+            return false;
+        }
+        self.following.hits += 1;
+        if self.following.hits < switch.hits {
+            return false;
+        }
+        self.finish_switch(at, switch.ahead_of);
+        true
+    }
+
+    fn finish_switch(&mut self, at: usize, ahead_of: u32) {
+        self.following.met.push(self.following.next);
+        self.following.next += 1;
+        self.following.hits = 0;
+        self.take_turn(at, ahead_of);
+    }
+
+    /// Puts the breakpoint of the next switch into the code, if this thread is to meet it now.
+    pub(super) fn arm_switch(&mut self, at: usize) -> Result<(), WitnessError> {
+        let Some(switch) = self.switch_now(at).cloned() else { return Ok(()) };
         let (tid, tgid) = (self.tasks[at].tid, self.tasks[at].tgid);
         let Some(address) = address_of(tid, &switch.place) else { return Ok(()) };
         if !self.lies_at(at, address, &switch.place) {
@@ -117,10 +143,8 @@ impl Machine<'_> {
             // The instruction is executed without the breakpoint, which then goes in again.
             return self.step_over(at).map(|()| true);
         }
-        self.following.met.push(self.following.next);
-        self.following.next += 1;
-        self.following.hits = 0;
-        self.take_turn(at);
+        let ahead_of = self.next_switch().map_or(0, |switch| switch.ahead_of);
+        self.finish_switch(at, ahead_of);
         Ok(true)
     }
 
@@ -138,11 +162,13 @@ impl Machine<'_> {
         Ok(())
     }
 
-    pub(super) fn take_turn(&mut self, at: usize) {
+    pub(super) fn take_turn(&mut self, at: usize, ahead_of: u32) {
         let index = self.tasks[at].index;
-        self.lower(at);
+        self.lower(at, ahead_of);
         self.trace.add(&format!("{index} turn taken"));
-        self.yielded = true;
+        // In an order it has fallen behind already.
+        self.yielded = !self.has_order();
+        self.run_length = 0;
         let before = self.now;
         self.now += SLICE;
         let turns = self.tasks[at].turns_in_vain;
@@ -182,7 +208,7 @@ impl Machine<'_> {
         }
         let place = self.place_of(at, registers.rip);
         let (event, thread) = (self.events, self.tasks[at].index);
-        self.stuck = Some(Switch { event, thread, place, hits: 1 });
+        self.stuck = Some(Switch { event, thread, place, hits: 1, ahead_of: 0 });
         let detail = "a thread computes while another, or a timer, waits for its turn".to_owned();
         self.end(Ending::Unsupported { code: "spin_needs_preemption".to_owned(), detail });
         Ok(())

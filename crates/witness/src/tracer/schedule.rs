@@ -78,16 +78,13 @@ impl Machine<'_> {
 
     /// The thread highest in the chosen order of those that can run.
     fn pick_by_order(&mut self) -> Result<Option<usize>, WitnessError> {
-        if let Some(at) = self.current
-            && (self.yielded || self.run_length >= SHARE)
-        {
-            // Whoever waits for another by asking again and again must not keep that one from running.
-            self.lower(at);
-            self.run_length = 0;
-        }
-        self.yielded = false;
+        let had_its_share = std::mem::take(&mut self.yielded) || self.run_length >= SHARE;
         for at in 0..self.tasks.len() {
             self.wake_if_ready(at)?;
+        }
+        if had_its_share {
+            self.run_length = 0;
+            self.lower_for_others();
         }
         let ready = |at: &usize| matches!(self.tasks[*at].state, State::Ready) && !self.is_stopped(*at);
         let best = (0..self.tasks.len()).filter(ready).max_by_key(|at| self.rank(self.tasks[*at].index));
@@ -101,6 +98,16 @@ impl Machine<'_> {
             self.current = Some(at);
         }
         Ok(best)
+    }
+
+    /// Whoever waits for another by asking again and again must not keep that one from running.
+    fn lower_for_others(&mut self) {
+        let ready = |at: usize| matches!(self.tasks[at].state, State::Ready) && !self.is_stopped(at);
+        let Some(at) = self.current.filter(|at| ready(*at)) else { return };
+        if (0..self.tasks.len()).any(|other| other != at && ready(other)) {
+            self.lower(at, 0);
+            self.exploring.note_forced();
+        }
     }
 
     /// Whether a thread that was woken finds nothing any more, since another took it first: two processes that

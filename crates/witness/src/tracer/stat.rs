@@ -2,7 +2,6 @@
 
 use super::Machine;
 use super::task::{Call, Exit, Flow};
-use super::time::REAL_START;
 use crate::error::WitnessError;
 use crate::sys::child::INSIDE_ID;
 use crate::sys::memory;
@@ -116,11 +115,12 @@ impl Machine<'_> {
         const MARGIN: i64 = 2;
         let given = seen.modified < self.real_start - MARGIN;
         let own = self.setup.recording || self.root_device == Some(seen.device);
-        if kind == libc::S_IFREG && given && own {
-            seen.modified
-        } else {
-            (REAL_START / 1_000_000_000) as i64
-        }
+        if kind == libc::S_IFREG && given && own { seen.modified } else { self.start_seconds() as i64 }
+    }
+
+    /// What every file's times are that were not given on purpose: the run's own clock at its start.
+    fn start_seconds(&self) -> u64 {
+        self.real_base() / 1_000_000_000
     }
 
     fn is_own_file(&self, key: (u64, u64)) -> bool {
@@ -181,7 +181,7 @@ impl Machine<'_> {
         let shown = self.normalised(&seen);
         let rdev = shown.rdev.map_or(word(40), |(major, minor)| major << 8 | minor);
         let ids = u64::from(INSIDE_ID) | u64::from(INSIDE_ID) << 32;
-        let seconds = REAL_START / 1_000_000_000;
+        let seconds = self.start_seconds();
         let is_directory = shown.mode & libc::S_IFMT == libc::S_IFDIR;
         let links = if is_directory { 2 } else { word(16) };
         let fields = [
@@ -224,7 +224,7 @@ impl Machine<'_> {
         let links = if shown.mode & libc::S_IFMT == libc::S_IFDIR { 2 } else { half(16) };
         let rdev = shown.rdev.unwrap_or((half(128).into(), half(132).into()));
         let mut out = [0u8; 256];
-        let seconds = (REAL_START / 1_000_000_000).to_le_bytes();
+        let seconds = self.start_seconds().to_le_bytes();
         let mut put = |at: usize, value: &[u8]| out[at..at + value.len()].copy_from_slice(value);
         put(0, &BASIC_STATS.to_le_bytes());
         put(4, &(BLOCK as u32).to_le_bytes());

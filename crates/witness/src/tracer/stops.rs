@@ -151,7 +151,8 @@ impl Machine<'_> {
         let tid = self.tasks[at].tid;
         let to_exit = self.tasks[at].exit.is_some();
         self.others_wait = self.somebody_lacks_a_turn(at);
-        if !to_exit && self.explores(at) {
+        // What follows the end of a first thread is no step of it: its process only reports it much later.
+        if !to_exit && !self.tasks[at].ends_before_others && self.explores(at) {
             return self.explore(at, signal);
         }
         if self.setup.patience.is_some() {
@@ -287,6 +288,7 @@ impl Machine<'_> {
         let (tid, tgid) = (self.tasks[at].tid, self.tasks[at].tgid);
         self.tasks[at].clear_tid = 0;
         self.tasks[at].state = State::Ready;
+        self.exploring.forget(tgid, self.tasks[at].index);
         let executable = std::fs::read_link(format!("/proc/{tid}/exe")).unwrap_or_default();
         let process = self.process(tgid);
         process.kinds.clear();
@@ -374,7 +376,8 @@ impl Machine<'_> {
 
     fn on_signal(&mut self, at: usize, signal: i32) -> Result<(), WitnessError> {
         if signal == libc::SIGSTOP && self.watched.take_asked() {
-            return self.on_patience(at);
+            // Single steps are slow: that a thread takes long says nothing about it then.
+            return if self.exploring.is_stepping() { Ok(()) } else { self.on_patience(at) };
         }
         if signal == libc::SIGTRAP && self.is_explored_step(at) {
             return Ok(());

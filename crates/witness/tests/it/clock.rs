@@ -1,6 +1,6 @@
 //! The clock that a program reads without a stop: it shows and counts what a stop would have.
 
-use assay_witness::Ending;
+use assay_witness::{Ending, MAX_CLOCK_START, ReplayRequest, replay};
 
 use crate::lab::{Lab, assert_exited, text};
 
@@ -170,4 +170,27 @@ fn a_read_that_faults_and_is_mended_counts_once() {
     assert_exited(&run);
     // Between the first two reads is the call that maps; returning from a handler is no event.
     assert_eq!(text(&run), "1 mended, 2 then 1\n");
+}
+
+/// What a clock that starts elsewhere says, and the times of a file made in the run.
+const TIMES: &str = r#"
+#include <fcntl.h>
+#include <stdio.h>
+#include <time.h>
+#include <sys/stat.h>
+int main() { struct stat s; int f = open("/tmp/made", O_CREAT | O_RDWR, 0600); fstat(f, &s);
+    struct timespec t; clock_gettime(CLOCK_REALTIME, &t);
+    printf("%ld %ld %ld %ld\n", (long)t.tv_sec, (long)s.st_mtime, (long)s.st_atime, (long)s.st_ctime); return 0; }"#;
+
+#[test]
+fn a_clock_may_start_up_to_its_limit_and_files_tell_the_same_time() {
+    let Some(lab) = Lab::new() else { return };
+    let program = lab.compile("times", TIMES, &[]);
+    let mut recording = lab.record(&[program.to_str().unwrap()]);
+    for start in [0, 2_147_483_646, MAX_CLOCK_START] {
+        recording.capsule.conditions.clock_start = Some(start);
+        assert_eq!(text(&lab.replay(&recording)), format!("{start} {start} {start} {start}\n"));
+    }
+    recording.capsule.conditions.clock_start = Some(MAX_CLOCK_START + 1);
+    assert!(replay(&recording.capsule, &recording, &ReplayRequest::default(), &lab.host).is_err());
 }

@@ -117,7 +117,37 @@ fn what_is_not_there_is_not_found() {
     assert!(searched.found.is_none());
     let schedules = searched.coverage.schedules.iter().sum::<u32>() + searched.coverage.directed;
     assert!(schedules >= 20 && searched.coverage.schedules[1] > 0, "{:?}", searched.coverage);
-    assert!(searched.coverage.missed(2).is_some_and(|missed| missed < 1.0));
+    assert!(searched.coverage.whole && searched.coverage.missed(2).is_some(), "{:?}", searched.coverage);
+}
+
+#[test]
+fn a_first_thread_that_ends_before_the_others_is_counted_to_the_end() {
+    let Some(lab) = Lab::new() else { return };
+    let ends = COUNTER
+        .replace("for (int i = 0; i < 2; i++) pthread_join(t[i], 0); printf", "pthread_exit(0); printf");
+    let program = lab.compile("ends", &ends, &[]);
+    let request = RecordRequest { seed: 1, ..lab.request(&[program.to_str().unwrap()]) };
+    let started = std::time::Instant::now();
+    let mut stalled = 0;
+    let mut count = |attempt: &assay_witness::Attempt<'_>| {
+        stalled += u32::from(attempt.report.ending != Ending::Exited { code: 0 });
+    };
+    let searched = search(&request, &lab.host, 12, &|_| false, &mut count).unwrap();
+    assert_eq!(stalled, 0);
+    assert!(searched.coverage.whole && searched.coverage.steps > 200, "{:?}", searched.coverage);
+    assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
+}
+
+#[test]
+fn no_bound_is_told_where_threads_lose_their_turn_by_themselves() {
+    let Some(lab) = Lab::new() else { return };
+    let yields = COUNTER
+        .replace("counter = counter + 1", "{ __sync_fetch_and_add(&counter, 1); sched_yield(); }")
+        .replace("<pthread.h>", "<pthread.h>\n#include <sched.h>");
+    let program = lab.compile("yields", &yields, &[]);
+    let request = RecordRequest { seed: 1, ..lab.request(&[program.to_str().unwrap()]) };
+    let searched = search(&request, &lab.host, 8, &exits(1), &mut |_| {}).unwrap();
+    assert!(!searched.coverage.whole && searched.coverage.missed(2).is_none(), "{:?}", searched.coverage);
 }
 
 /// A use after free that a search has found, its program being the subject `program`.
