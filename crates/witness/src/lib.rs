@@ -55,7 +55,7 @@ pub use report::{
 };
 pub use runtime::{
     CoveredFile, CoveredFunction, Place as SourcePlace, Runtime, RuntimeCoverage, RuntimeUse, Uncovered,
-    runtime_coverage, runtime_of,
+    WatchedFile, runtime_coverage, runtime_of,
 };
 pub use schedule::{Conditions, MAX_CLOCK_START, MAX_ORDER, MAX_STACK_SHIFT, MAX_SWITCHES, Place, Switch};
 pub use source::{FileSource, Located, MapSource};
