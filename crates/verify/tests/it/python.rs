@@ -40,7 +40,7 @@ fn plain_programs_are_carried() {
     longer("print(m.used())\n", true).assert_carried();
     longer("import json, re, os\nprint(json.loads('[1]'), re.sub('a', 'b', 'aa'), m.used())\n", true)
         .assert_carried();
-    longer("import os\nprint(os.path.exists(m.__file__), os.path.isfile('/nowhere'))\n", true)
+    longer("import os\nprint(os.path.exists(sys.executable), os.path.isfile('/nowhere'))\n", true)
         .assert_carried();
     // Other files may be read.
     longer("import os\nprint(len(open(os.__file__).read()) > 5)\n", true).assert_carried();
@@ -147,12 +147,12 @@ fn lines_that_moved_are_not_carried_where_they_show() {
     let module = |idle: &str, used: &str| format!("{idle}\n\ndef used():\n    return {used}\n");
     for used in [
         "__import__('inspect').getlineno(__import__('inspect').currentframe())",
-        "repr(sys._getframe()).split(', ')[1]",
+        "repr(sys._getframe()).split(', ')[2]",
         "getattr(sys._getframe(), 'f_' + 'lineno')",
         "__import__('faulthandler').dump_traceback(sys.stdout)",
-        "eval('sys._getframe().f_' + 'lineno')",
+        "eval('sys._getframe(1).f_' + 'lineno')",
         "getattr(next(map(sys._getframe, [0])), 'f_' + 'lineno')",
-        "(lambda e: getattr(e.with_traceback, 'x', 0) or getattr(getattr(e, '__trace' + 'back__'), 'tb_' + 'lineno'))(fails())",
+        "getattr(getattr(fails(), '__trace' + 'back__'), 'tb_' + 'lineno')",
     ] {
         println!("{used}");
         let fails =
@@ -181,14 +181,7 @@ fn bodies_that_warn_are_not_carried() {
     if !has(PYTHON) {
         return;
     }
-    for line in [
-        "(not 1)(2)",
-        "(not 1)[0]",
-        "assert 2 * (1,)",
-        "assert (1,) + (2,), 3",
-        "(a < 1)(2)",
-        "assert ((1, 2))",
-    ] {
+    for line in ["(not 1)(2)", "(not 1)[0]", "assert 2 * (1,)", "assert (1,) + (2,), 3", "assert ((1, 2))"] {
         println!("{line}");
         let text = format!("def idle(a):\n    {line}\n    return a\n");
         pair(PYTHON, "print(m.__name__)\n", [SHORT, &text]).assert_refused_all_the_same("may_not_compile");
