@@ -148,6 +148,9 @@ fn source(data: &[u8], language: Language, name: &str) {
         looked_up: [path.clone()].into(),
         opened: [path].into(),
         outside: Default::default(),
+        watched: Default::default(),
+        script: None,
+        library: None,
     };
     let (a, b) = (tree(first), tree(second));
     let (digest_a, digest_b) = (Sha256::of(first), Sha256::of(second));

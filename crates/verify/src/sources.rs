@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use assay_delta::source::{
-    Function, Language, Place, SourceRule, SourceRun, SourceTree, TreeEntry, Use, is_standard, prove_source,
+    Function, Language, Place, SourceRule, SourceRun, SourceTree, TreeEntry, Use, Watched, is_standard,
+    prove_source,
 };
 use assay_evidence::{Sha256, TenantId};
 use assay_witness::{
     Capsule, FileKind, Host, MapSource, ReplayRequest, RunReport, Runtime, RuntimeCoverage, SourcePlace,
-    SubjectSlot, runtime_coverage, runtime_of, tree,
+    SubjectSlot, WatchedFile, runtime_coverage, runtime_of, tree,
 };
 
 use crate::carry::{CarryProof, Proven};
@@ -160,6 +161,7 @@ pub fn source_run(
         Some(_) => slot.path.clone(),
         None => slot.path.rsplit_once('/').map_or(String::new(), |(folder, _)| folder.to_owned()),
     };
+    let library = library(&coverage, &root);
     let of_subject = |path: &String| slot.tree.is_some() || *path == slot.path;
     let mut functions: BTreeMap<String, BTreeSet<Function>> = BTreeMap::new();
     for file in &coverage.files {
@@ -175,11 +177,14 @@ pub fn source_run(
     let uses = uses.chain(options(capsule, language));
     let subject = format!("{root}/");
     let outside = functions.keys().filter(|path| !path.starts_with(&subject) || !of_subject(path));
-    let outside = outside.filter(|path| !is_standard(path));
+    let outside = outside.filter(|path| !is_standard(path, library.as_deref()));
     SourceRun {
         language,
         version: coverage.version,
         outside: outside.filter_map(|path| Some((path.clone(), own_bytes(capsule, files, path)?))).collect(),
+        watched: coverage.watched.into_iter().map(watched).collect(),
+        script: script(capsule),
+        library,
         root,
         functions,
         uses: uses.collect(),
@@ -187,6 +192,38 @@ pub fn source_run(
         looked_up: coverage.looked_up.into_iter().collect(),
         opened: coverage.opened.into_iter().filter(of_subject).collect(),
     }
+}
+
+fn watched(file: WatchedFile) -> (String, Watched) {
+    let WatchedFile { path, opens, stats, clocks } = file;
+    (path, Watched { opens, stats, clocks })
+}
+
+/// The program's own script: the first word of the command that is no option. Behind an option that is not
+/// known it may be that option's, and then the run is not carried.
+fn script(capsule: &Capsule) -> Option<String> {
+    let word = capsule.command.iter().skip(1).find(|word| !word.starts_with('-') || *word == "-")?;
+    let named = !capsule
+        .command
+        .iter()
+        .take_while(|other| *other != word)
+        .any(|other| other == "-m" || other == "-c");
+    named.then(|| inside(capsule, word))
+}
+
+/// The folder of Python's own library, from which `encodings` is read before anything else; none where
+/// another file could be that.
+fn library(coverage: &RuntimeCoverage, root: &str) -> Option<String> {
+    let folder = |path: &String| {
+        let (folder, rest) = path.split_once("/encodings/")?;
+        let is_init = rest == "__init__.py" || rest.starts_with("__pycache__/__init__.");
+        is_init.then(|| folder.to_owned())
+    };
+    let folders: BTreeSet<String> = coverage.opened.iter().filter_map(folder).collect();
+    let mut found = folders.into_iter();
+    let one = found.next().filter(|_| found.next().is_none())?;
+    let of_subject = format!("{one}/").starts_with(&format!("{root}/"));
+    (!of_subject && one.contains("/lib/python3")).then_some(one)
 }
 
 /// Options of the runtime that are not known to leave what is compared as it is.

@@ -60,7 +60,7 @@ pub use report::{
 };
 pub use runtime::{
     CoveredFile, CoveredFunction, Place as SourcePlace, Runtime, RuntimeCoverage, RuntimeUse, Uncovered,
-    runtime_coverage, runtime_of,
+    WatchedFile, runtime_coverage, runtime_of,
 };
 pub use schedule::{
     Conditions, InstructionBytes, MAX_CLOCK_START, MAX_ORDER, MAX_STACK_SHIFT, MAX_SWITCHES, Place, Switch,

@@ -27,7 +27,7 @@ use crate::sys::child::{self, Launch, NOBODY, Tree};
 use crate::sys::landlock::{Access, Network, Rules};
 use crate::sys::{filter, task};
 use crate::tracer::explore::{Explored, Plan};
-use crate::tracer::{self, ModuleFile, Observed, Setup, Visible};
+use crate::tracer::{self, ModuleFile, Observed, Opening, Setup, Visible};
 
 /// Most breakpoints in one plan, every byte of a trap range counted.
 pub const MAX_COVERAGE_ENTRIES: u64 = 4_000_000;
@@ -260,6 +260,8 @@ pub(crate) struct Beyond {
     pub explored: Explored,
     /// Every path that was looked up.
     pub looked_up: Vec<String>,
+    /// Every opening, in order; where lookups were asked for.
+    pub openings: Vec<Opening>,
     /// How many processes there were, and threads in all of them.
     pub processes: usize,
     pub threads: usize,
@@ -459,6 +461,7 @@ fn report(
         stuck: observed.stuck,
         explored: observed.explored,
         looked_up: observed.looked_up.into_iter().collect(),
+        openings: observed.openings,
         processes: observed.processes,
         threads: observed.threads,
         stderr: Vec::new(),

@@ -62,7 +62,7 @@ pub(super) fn text(bytes: &[u8], language: Language) -> Result<&str, Unread> {
     }
     // Python ends lines at these, or reads past them.
     let odd = language == Language::Python && text.contains(['\r', '\u{c}']);
-    let declares = |line: &str| line.trim_start().starts_with('#') && line.contains("coding") && !utf_8(line);
+    let declares = |line: &str| encoding(line).is_some_and(|name| !is_utf_8(name));
     let declared = language == Language::Python && text.split('\n').take(2).any(declares);
     if odd || declared || text.starts_with('\u{feff}') || text.contains('\0') {
         return Err(Unread::Encoding);
@@ -70,13 +70,20 @@ pub(super) fn text(bytes: &[u8], language: Language) -> Result<&str, Unread> {
     Ok(text)
 }
 
-fn utf_8(line: &str) -> bool {
-    let after = line.split("coding").nth(1).unwrap_or_default().trim_start_matches([':', '=', ' ']);
-    let name = after.to_ascii_lowercase();
-    ["utf-8", "utf8", "utf_8"].iter().any(|known| {
-        let rest = name.strip_prefix(known);
-        rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '-' | '_')))
+/// The encoding that a line declares: `^[ \t\f]*#.*?coding[:=][ \t]*([-_.a-zA-Z0-9]+)` (PEP 263).
+fn encoding(line: &str) -> Option<&str> {
+    let comment = line.trim_start_matches([' ', '\t', '\u{c}']).strip_prefix('#')?;
+    comment.match_indices("coding").find_map(|(at, word)| {
+        let after = comment[at + word.len()..].strip_prefix([':', '='])?;
+        let name = after.trim_start_matches([' ', '\t']);
+        let part = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');
+        let length = name.find(|letter| !part(letter)).unwrap_or(name.len());
+        (length > 0).then(|| &name[..length])
     })
+}
+
+fn is_utf_8(name: &str) -> bool {
+    ["utf-8", "utf8", "utf_8"].contains(&name.to_ascii_lowercase().as_str())
 }
 
 /// The tree of a source without errors.

@@ -3,7 +3,7 @@
 use super::{SourceReason, SourceRefusal, SourceRun};
 
 /// Names that give texts of sources, their positions, or how much memory they take.
-const INTROSPECTION: [&str; 18] = [
+const INTROSPECTION: [&str; 19] = [
     "prepareStackTrace",
     "getFunctionLocation",
     "getPosition",
@@ -22,14 +22,28 @@ const INTROSPECTION: [&str; 18] = [
     "postMessage",
     "binding",
     "_compile",
+    "registerHooks",
 ];
 /// Names that tell when memory is reclaimed.
 const FINALISERS: [&str; 2] = ["WeakRef", "FinalizationRegistry"];
 /// Names that give lines.
 const LINES: [&str; 4] = ["stack", "lineNumber", "captureStackTrace", "stackTraceLimit"];
 /// Names that read clocks or set timers.
-const CLOCKS: [&str; 8] =
-    ["Date", "performance", "hrtime", "uptime", "setTimeout", "setInterval", "Atomics", "cpuUsage"];
+const CLOCKS: [&str; 13] = [
+    "Date",
+    "DateTimeFormat",
+    "performance",
+    "hrtime",
+    "uptime",
+    "setTimeout",
+    "setInterval",
+    "Atomics",
+    "cpuUsage",
+    "timeStamp",
+    "timeEnd",
+    "timeLog",
+    "toLocaleTimeString",
+];
 /// The fields of `package.json` that Node's resolver reads.
 const RESOLVER_FIELDS: [&str; 5] = ["name", "main", "exports", "imports", "type"];
 
@@ -64,7 +78,7 @@ pub(super) fn of_word(word: &str, piece: &str, moved: bool) -> Option<SourceReas
 }
 
 /// Names of Node's module loader that hand a module's text to the program.
-const LOADER: [&str; 5] = ["wrap", "wrapper", "register", "registerHooks", "module"];
+const LOADER: [&str; 4] = ["wrap", "wrapper", "register", "module"];
 
 /// Whether a word is a part of the loader, or a text that loads it.
 fn of_module(word: &str, piece: &str) -> bool {
@@ -82,11 +96,12 @@ fn names_only(word: &str, piece: &str) -> bool {
     let at = (word.as_ptr() as usize).saturating_sub(piece.as_ptr() as usize);
     let (before, after) =
         (piece.get(..at).unwrap_or_default(), piece.get(at + word.len()..).unwrap_or_default());
-    // A date of given numbers is no clock.
+    // A date of given numbers is no clock, but its class is one.
     let given = after.strip_prefix('(').is_some_and(|rest| !rest.trim_start().starts_with([')', '.', '/']));
+    let reaches_its_class = piece.contains("constructor");
     before.ends_with("instanceof ")
-        || word == "Date" && before.ends_with("new ") && given
-        || [".parse(", ".UTC(", ".prototype"].iter().any(|harmless| after.starts_with(harmless))
+        || word == "Date" && before.ends_with("new ") && given && !reaches_its_class
+        || [".parse(", ".UTC("].iter().any(|harmless| after.starts_with(harmless))
 }
 
 /// Whether the program read files itself, beyond what loading modules reads.
@@ -168,7 +183,15 @@ pub(super) fn refusals(run: &SourceRun, moved: bool) -> Vec<SourceRefusal> {
                 refuse(SourceReason::OtherRealm, what);
             }
             ("node:fs", name) if SIZES.contains(&name) => refuse(SourceReason::SizesObserved, what),
-            ("node:internal/perf/performance", "now") => refuse(SourceReason::ClockRead, what),
+            _ if is_clock(module, name) => refuse(SourceReason::ClockRead, what),
+            ("node:internal/modules/esm/loader", "register")
+            | (
+                "node:internal/modules/customization_hooks" | "node:internal/modules/cjs/loader",
+                "registerHooks",
+            )
+            | ("node:internal/modules/cjs/loader", "wrap" | "Module.wrap") => {
+                refuse(SourceReason::Introspection, what);
+            }
             _ => {}
         }
     }
@@ -182,6 +205,19 @@ pub(super) fn refusals(run: &SourceRun, moved: bool) -> Vec<SourceRefusal> {
         refuse(SourceReason::SourceReadAsData, "the program reads files itself");
     }
     all
+}
+
+/// Functions inside Node that answer with a time. What reads a clock of the calendar the runner sees itself.
+fn is_clock(module: &str, name: &str) -> bool {
+    match module {
+        "node:internal/perf/performance" | "node:internal/perf/utils" => name == "now",
+        "node:internal/process/per_thread" => matches!(name, "hrtime" | "hrtimeBigInt" | "cpuUsage"),
+        "node:internal/event_target" => name == "get timeStamp",
+        "node:internal/console/constructor" | "node:internal/util/debuglog" => {
+            matches!(name, "time" | "timeEnd" | "timeLog" | "timeLogImpl" | "timeLogInternal" | "formatTime")
+        }
+        _ => matches!(name, "timeLogImpl"),
+    }
 }
 
 /// The releases whose loader and coverage are known.

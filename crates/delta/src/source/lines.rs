@@ -103,6 +103,10 @@ fn body(a: &str, b: &str, idle: &Idle, in_b: usize, functions: &Functions) -> Re
             if new.arguments && *arrow {
                 return Err((SourceReason::MayNotCompile, format!("{}: arguments", idle.name)));
             }
+            // An arrow's are those of the function around it, which keeps them for it.
+            if *arrow && (old.arguments, old.this) != (new.arguments, new.this) {
+                return seen("whether it asks for `this` or `arguments`");
+            }
             if captures(&around(a, idle, functions), parameters, &old, &new) {
                 return seen("the variables around it that it captures");
             }

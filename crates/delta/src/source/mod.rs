@@ -18,6 +18,9 @@
 //! class, directives and captured variables are the same. Python's functions within functions, whose names
 //! change the cells of executed code, are never free.
 //!
+//! *Its bytes and its size* are asked for by the loader only: the runner counts from outside how often each
+//! file was opened and its status answered, by whatever name, and the loader does so a known number of times.
+//!
 //! *Its code or text can be asked for*: attributes that lead to a code object are reported by CPython's audit
 //! hooks, V8's `toString` by the observer; words that lead there in any code that may have run, native
 //! modules, and options of the runtime that are not known refuse the run.
@@ -27,7 +30,8 @@
 //! refused.
 //!
 //! *Time.* Virtual time counts events, and reading or compiling another text may take another number of
-//! them: a run that reads a clock or sets a timer is refused. Memory is not compared; what is taken for
+//! them: a run that reads a clock or sets a timer is refused. The runner sees every clock but the monotonic
+//! one, which runtimes read for themselves; that one is found by what was called, and by words. Memory is not compared; what is taken for
 //! granted of it is in [`SourceAssumption`], and perturbed replays of every witness test it.
 //!
 //! [`SourceRule::Files`] asks for less trust: everything that the run looked at is the same byte by byte.
@@ -126,6 +130,17 @@ pub struct Use {
     pub count: u64,
 }
 
+/// What the runner saw of a file, call by call, whoever in the process asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Watched {
+    /// How often it was opened.
+    pub opens: u64,
+    /// How often its size and times were answered.
+    pub stats: u64,
+    /// Calls behind its first opening that have to do with time.
+    pub clocks: Vec<String>,
+}
+
 /// A run on A, as far as the proof needs it. Paths are those inside the capsule.
 #[derive(Clone, Debug)]
 pub struct SourceRun {
@@ -147,6 +162,12 @@ pub struct SourceRun {
     pub opened: BTreeSet<String>,
     /// Executed sources outside the tree, the program's own script among them: the same in both runs.
     pub outside: BTreeMap<String, Vec<u8>>,
+    /// What the runner saw of every file that was opened; of a file that is not in it nothing is known.
+    pub watched: BTreeMap<String, Watched>,
+    /// The program's own script, where it is named by its path.
+    pub script: Option<String>,
+    /// The folder of the runtime's own library, where there is no doubt (Python).
+    pub library: Option<String>,
 }
 
 /// Why a run does not carry over at source level. The codes are stable.
@@ -228,8 +249,8 @@ impl std::fmt::Display for SourceRefusal {
 pub enum SourceAssumption {
     /// The run is deterministic given its capsule, and everything else in the capsule is the same.
     SameCapsuleAndRunner,
-    /// The run does not depend on the addresses of its objects. The observed replay moved them, and
-    /// showed the same.
+    /// The run does not depend on the addresses of its objects, nor on which of two equal texts is the same
+    /// object. The observed replay moved them, and showed the same.
     AddressesNotObserved,
     /// The run does not depend on when the runtime reclaims memory or compiles code.
     CollectionTimeNotObserved,

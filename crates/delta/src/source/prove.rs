@@ -280,8 +280,37 @@ impl<'a> Prover<'a> {
                 self.pair(path, bytes_a, bytes_b, SameBy::Executed, compared.changed, compared.moved);
             }
         }
+        self.watched(path, inside);
         if language == Language::Python && self.compiled_beside(path) {
             self.refuse(SourceReason::DataDiffers, path, "its compiled form was read or written");
+        }
+    }
+
+    /// Refuses what was asked of a source beyond what its loader makes, as the runner counted.
+    fn watched(&mut self, path: &str, inside: &str) {
+        let Some(watched) = self.run.watched.get(inside) else {
+            return self.refuse(SourceReason::ExecutedCodeUnknown, path, "the runner lost count");
+        };
+        let is_script = self.run.script.as_deref() == Some(inside);
+        let (opens, stats) = match self.run.language {
+            Language::Python => python::loads(is_script),
+            Language::JavaScript => (1, u64::MAX),
+        };
+        if watched.opens > opens {
+            let detail =
+                format!("it was opened {} times, and its loader opens it {opens} times", watched.opens);
+            self.refuse(SourceReason::SourceReadAsData, path, detail);
+        }
+        if watched.stats > stats {
+            let detail = format!("it was asked for {} times, by its loader {stats} times", watched.stats);
+            self.refuse(SourceReason::SizesObserved, path, detail);
+        }
+        // V8 stamps the coverage that the observer takes by the same call as its dates: those are found by
+        // words and by what ran inside Node.
+        let is_observers =
+            |clock: &String| self.run.language == Language::JavaScript && clock == "gettimeofday";
+        for clock in watched.clocks.iter().filter(|clock| !is_observers(clock)) {
+            self.refuse(SourceReason::ClockRead, path, format!("{clock} behind its first opening"));
         }
     }
 
@@ -307,8 +336,8 @@ impl<'a> Prover<'a> {
             let relative = inside.strip_prefix(&format!("{}/", self.run.root));
             let own = relative.and_then(|path| bytes(self.a, path));
             let Some(bytes) = own.or_else(|| self.run.outside.get(inside).map(Vec::as_slice)) else {
-                let runtimes =
-                    inside.starts_with("node:") || python::is_standard(inside) || inside.starts_with('<');
+                let standard = python::is_standard(inside, self.run.library.as_deref());
+                let runtimes = inside.starts_with("node:") || standard || inside.starts_with('<');
                 if !runtimes {
                     self.refuse(SourceReason::SourceUnreadable, inside, "what it asks for is not known");
                 }
@@ -343,7 +372,7 @@ impl<'a> Prover<'a> {
             };
             for word in words(piece) {
                 let reason = match self.run.language {
-                    Language::Python => python::of_word(word, self.moved),
+                    Language::Python => python::of_word(word, piece, self.moved),
                     Language::JavaScript => javascript::of_word(word, piece, self.moved),
                 };
                 if let Some(reason) = reason {

@@ -48,9 +48,35 @@ const INTROSPECTION: [&str; 42] = [
     "builtins",
     "__builtins__",
 ];
-/// Names that give lines.
-const LINES: [&str; 7] =
-    ["f_lineno", "tb_lineno", "f_lasti", "tb_lasti", "co_firstlineno", "getframeinfo", "lineno"];
+/// Names that give lines, or lead to what has one.
+const LINES: [&str; 14] = [
+    "f_lineno",
+    "f_lasti",
+    "co_firstlineno",
+    "getframeinfo",
+    "getlineno",
+    "lineno",
+    "currentframe",
+    "_getframe",
+    "__traceback__",
+    "__trace",
+    "exc_info",
+    "last_traceback",
+    "last_exc",
+    "faulthandler",
+];
+/// Names of the clock that the runtime reads for itself too, and of what holds them.
+const MONOTONIC: [&str; 9] = [
+    "monotonic",
+    "monotonic_ns",
+    "perf_counter",
+    "perf_counter_ns",
+    "clock_gettime",
+    "clock_gettime_ns",
+    "default_timer",
+    "_time",
+    "_timer",
+];
 /// Names that tell when memory is reclaimed, or run then.
 const FINALISERS: [&str; 3] = ["__del__", "get_count", "get_objects"];
 /// Modules of the standard library whose functions look at sources or code.
@@ -65,10 +91,12 @@ const LOOKING_FUNCTIONS: [(&str, &str); 6] = [
     ("/inspect.py", "_has_code_flag"),
 ];
 /// Modules that show the lines of stacks.
-const SHOWING: [&str; 4] = ["/linecache.py", "/traceback.py", "/tokenize.py", "/faulthandler.py"];
+const SHOWING: [&str; 3] = ["/linecache.py", "/traceback.py", "/tokenize.py"];
 /// Functions of others that do.
-const SHOWING_FUNCTIONS: [(&str, &str); 8] = [
+const SHOWING_FUNCTIONS: [(&str, &str); 10] = [
     ("/inspect.py", "getframeinfo"),
+    ("/inspect.py", "getlineno"),
+    ("/inspect.py", "currentframe"),
     ("/inspect.py", "stack"),
     ("/inspect.py", "trace"),
     ("/inspect.py", "getouterframes"),
@@ -85,6 +113,28 @@ const ONLY_KIND_OF_CODE: [(&str, &str); 3] =
 /// Modules that read files of packages for the program.
 const READING: [&str; 4] =
     ["/pkgutil.py", "/importlib/resources/", "/importlib/metadata/", "/pkg_resources/"];
+/// Functions of the standard library that look at the frame above for the names in it.
+const NAMES_OF_FRAME: [(&str, &str); 8] = [
+    ("/collections/__init__.py", "namedtuple"),
+    ("/typing.py", "_caller"),
+    ("/typing.py", "_allow_reckless_class_checks"),
+    ("/typing.py", "_allow_reckless_class_cheks"),
+    ("/typing.py", "NamedTuple"),
+    ("/typing.py", "__init__"),
+    ("/enum.py", "_create_"),
+    ("/enum.py", "__call__"),
+];
+/// Functions of the standard library that run texts which they put together of names themselves, and those
+/// that run a program's own files, whose functions are known.
+const OWN_TEXTS: [(&str, &str); 5] = [
+    ("/collections/__init__.py", "namedtuple"),
+    ("/dataclasses.py", "_create_fn"),
+    ("/runpy.py", "_run_code"),
+    ("<frozen runpy>", "_run_code"),
+    ("/functools.py", "<module>"),
+];
+/// Attributes that lead to frames, which have lines.
+const FRAMES: [&str; 4] = ["tb_frame", "gi_frame", "cr_frame", "ag_frame"];
 /// Attributes that lead to code.
 const ATTRIBUTES: [&str; 5] = ["__code__", "f_code", "gi_code", "cr_code", "ag_code"];
 const CLOCKS: [&str; 24] = [
@@ -136,12 +186,20 @@ pub(super) fn refusals(run: &SourceRun, changed: &[&str], moved: bool) -> Vec<So
     let mut refuse = |reason, place: &str| {
         all.push(SourceRefusal { reason, place: place.to_owned(), detail: String::new() });
     };
-    let native = |path: &&String| path.ends_with(".so") && !is_of_system(path);
+    let native = |path: &&String| path.ends_with(".so") && !is_of_system(run, path);
+    let standard = |path: &str| is_standard(path, run.library.as_deref());
     if let Some(path) = run.opened.iter().find(native) {
         refuse(SourceReason::NativeCode, path);
     }
     if !known_version(&run.version) {
         refuse(SourceReason::RuntimeUnknown, &run.version);
+    }
+    if moved && run.imports.contains("faulthandler") {
+        refuse(SourceReason::Introspection, "faulthandler");
+    }
+    // What the system tells of the process: its memory, its descriptors.
+    if let Some(path) = run.looked_up.iter().find(|path| path.contains("/proc/") || path.ends_with("/proc")) {
+        refuse(SourceReason::Introspection, path);
     }
     for used in &run.uses {
         if let Some(reason) = of_use(run, used, changed, moved) {
@@ -156,7 +214,7 @@ pub(super) fn refusals(run: &SourceRun, changed: &[&str], moved: bool) -> Vec<So
                 modules.iter().any(|module| path.ends_with(module))
                     || functions.iter().any(|(module, own)| path.ends_with(module) && name == *own)
             };
-            let looks = is_standard(path)
+            let looks = standard(path)
                 && !runs_on_import(name)
                 && (is_of(&LOOKING, &LOOKING_FUNCTIONS) || moved && is_of(&SHOWING, &SHOWING_FUNCTIONS));
             let reads = READING.iter().any(|part| path.contains(part));
@@ -181,23 +239,26 @@ fn runs_on_import(name: &str) -> bool {
         || matches!(name, "group" | "any" | "maybe" | "_all_string_prefixes")
 }
 
-/// The releases whose grammar, compiler and coverage are known: from 3.13 a traceback shows lines in between,
-/// from 3.14 annotations are functions.
+/// The releases whose grammar, compiler and coverage are known: from 3.12 the profiler is told of otherwise,
+/// and gives no coverage here; from 3.13 a traceback shows lines in between, from 3.14 annotations are
+/// functions.
 fn known_version(version: &str) -> bool {
     let minor = version.strip_prefix("3.").and_then(|rest| rest.split('.').next()?.parse().ok());
-    minor.is_some_and(|minor: u32| (8..=12).contains(&minor))
+    minor.is_some_and(|minor: u32| (8..=11).contains(&minor))
 }
 
 /// Whether a library is part of the runtime or of the system, and no extension module of a package.
-fn is_of_system(path: &str) -> bool {
+fn is_of_system(run: &SourceRun, path: &str) -> bool {
     let system = ["/lib", "/usr/lib"].iter().any(|folder| path.starts_with(folder));
-    is_standard(path) || system && !path.contains("-packages/")
+    is_standard(path, run.library.as_deref()) || system && !path.contains("-packages/")
 }
 
 /// What a word in code that may have run leads to.
-pub(super) fn of_word(word: &str, moved: bool) -> Option<SourceReason> {
-    if INTROSPECTION.contains(&word) || moved && LINES.contains(&word) {
+pub(super) fn of_word(word: &str, piece: &str, moved: bool) -> Option<SourceReason> {
+    if INTROSPECTION.contains(&word) || moved && (LINES.contains(&word) || word.starts_with("tb_")) {
         Some(SourceReason::Introspection)
+    } else if MONOTONIC.contains(&word) || word == "time" && of_module(word, piece) {
+        Some(SourceReason::ClockRead)
     } else if FINALISERS.contains(&word) {
         Some(SourceReason::FinalisersRun)
     } else {
@@ -205,24 +266,46 @@ pub(super) fn of_word(word: &str, moved: bool) -> Option<SourceReason> {
     }
 }
 
+/// Whether a word is the name of a module that is imported, or a text.
+fn of_module(word: &str, piece: &str) -> bool {
+    // The word is a part of the piece.
+    let at = (word.as_ptr() as usize).saturating_sub(piece.as_ptr() as usize);
+    let before = piece.get(..at).unwrap_or_default();
+    let line = before.rsplit('\n').next().unwrap_or_default().trim_start();
+    before.ends_with(['\'', '"']) || line.starts_with("import ") || line == "from "
+}
+
+/// How often the loader opens a source and asks for its status: a finder for whether it is a file, the loader
+/// for its time, and what opens it twice. The program's own script is first taken for an archive.
+pub(super) fn loads(is_script: bool) -> (u64, u64) {
+    if is_script { (2, 5) } else { (1, 4) }
+}
+
 fn of_use(run: &SourceRun, used: &Use, changed: &[&str], moved: bool) -> Option<SourceReason> {
     let (kind, value) = used.what.split_once(' ').unwrap_or((used.what.as_str(), ""));
+    let is_standard = |path: &str| is_standard(path, run.library.as_deref());
     match kind {
+        // Whatever is asked for behind the end of the coverage is not in it.
+        "late" if !is_standard(&used.path) => Some(SourceReason::FinalisersRun),
         "option" => Some(SourceReason::RuntimeUnknown),
         // A warning or a stack, which the runtime prints itself too.
         "stderr" if moved => Some(SourceReason::Introspection),
         "call" if value == "sys.intern" && is_standard(&used.path) => None,
         // `logging` notes when it was imported, and its records read the clock themselves.
-        "call" if value == "time.time" && of_logging(used) => None,
+        "call" if value == "time.time" && of_logging(run, used) => None,
         "call" if CLOCKS.contains(&value) => Some(SourceReason::ClockRead),
         "call" if value == "_warnings.warn" && moved => Some(SourceReason::Introspection),
-        "call" if STATS.contains(&value) && !uses_only_kind(used) => Some(SourceReason::SizesObserved),
+        "call" if STATS.contains(&value) && !uses_only_kind(run, used) => Some(SourceReason::SizesObserved),
+        "call" if value.starts_with("faulthandler.") && moved => Some(SourceReason::Introspection),
         "call" if value.starts_with("importlib.get_") => Some(SourceReason::SourceReadAsData),
         "call" if value.starts_with("gc.") => Some(SourceReason::FinalisersRun),
         "open" => {
             let file = value.rsplit('/').next().unwrap_or(value);
             let same = |path: &&&str| path.rsplit('/').next() == Some(file);
             changed.iter().find(same).map(|_| SourceReason::SourceReadAsData)
+        }
+        "attribute" if moved && FRAMES.contains(&value) && !is_known(run, used, &ONLY_KIND_OF_CODE) => {
+            Some(SourceReason::Introspection)
         }
         "attribute" if ATTRIBUTES.contains(&value) => {
             let known = |(module, name): &(&str, &str)| used.path.ends_with(module) && used.function == *name;
@@ -234,14 +317,16 @@ fn of_use(run: &SourceRun, used: &Use, changed: &[&str], moved: bool) -> Option<
     }
 }
 
-fn of_logging(used: &Use) -> bool {
-    is_standard(&used.path) && used.path.ends_with("/logging/__init__.py") && used.function == "<module>"
+fn of_logging(run: &SourceRun, used: &Use) -> bool {
+    is_standard(&used.path, run.library.as_deref())
+        && used.path.ends_with("/logging/__init__.py")
+        && used.function == "<module>"
 }
 
 /// Whether the standard library asks, and looks only at whether something is there, and what.
-fn uses_only_kind(used: &Use) -> bool {
+fn uses_only_kind(run: &SourceRun, used: &Use) -> bool {
     let name = used.function.rsplit('.').next().unwrap_or(&used.function);
-    is_standard(&used.path) && ONLY_KIND.contains(&name)
+    is_standard(&used.path, run.library.as_deref()) && ONLY_KIND.contains(&name)
 }
 
 fn of_audit(run: &SourceRun, used: &Use, event: &str, moved: bool) -> Option<SourceReason> {
@@ -259,7 +344,14 @@ fn of_audit(run: &SourceRun, used: &Use, event: &str, moved: bool) -> Option<Sou
         "gc.get_objects" | "gc.get_referrers" | "gc.get_referents" => Some(SourceReason::Introspection),
         // An address in the tree's own hands may become part of what it says.
         "builtins.id" if used.path.starts_with(&run.root) => None,
-        "os.scandir" if !uses_only_kind(used) => Some(SourceReason::SizesObserved),
+        "sys._getframe" if moved && !is_known(run, used, &NAMES_OF_FRAME) => {
+            Some(SourceReason::Introspection)
+        }
+        // A text may say anything, and no word of it is seen. The program itself is run by nobody.
+        "exec" if !used.path.is_empty() && !is_known(run, used, &OWN_TEXTS) => {
+            Some(SourceReason::Introspection)
+        }
+        "os.scandir" if !uses_only_kind(run, used) => Some(SourceReason::SizesObserved),
         _ if event.starts_with("ctypes.") => Some(SourceReason::Introspection),
         _ if event.starts_with("subprocess.")
             || event.starts_with("os.exec")
@@ -271,7 +363,15 @@ fn of_audit(run: &SourceRun, used: &Use, event: &str, moved: bool) -> Option<Sou
     }
 }
 
-/// Whether a path is of Python's standard library, which is part of the runtime.
-pub fn is_standard(path: &str) -> bool {
-    path.starts_with("<frozen ") || path.contains("/lib/python3") && !path.contains("-packages/")
+fn is_known(run: &SourceRun, used: &Use, known: &[(&str, &str)]) -> bool {
+    let name = used.function.rsplit('.').next().unwrap_or(&used.function);
+    let is_of = |(module, own): &(&str, &str)| used.path.ends_with(module) && name == *own;
+    is_standard(&used.path, run.library.as_deref()) && known.iter().any(is_of)
+}
+
+/// Whether a path is of Python's standard library in this folder, which is part of the runtime.
+pub fn is_standard(path: &str, library: Option<&str>) -> bool {
+    let below =
+        library.and_then(|library| path.strip_prefix(library)).is_some_and(|rest| rest.starts_with('/'));
+    path.starts_with("<frozen ") || below && !path.contains("-packages/")
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use assay_delta::source::{
     Function, Language, Place, SameBy, SourceProof, SourceReason, SourceRule, SourceRun, SourceTree,
-    TreeEntry, Use, prove_source,
+    TreeEntry, Use, Watched, prove_source,
 };
 use assay_evidence::Sha256;
 
@@ -32,6 +32,9 @@ fn run(language: Language, functions: &[(&str, &[Ran<'_>])]) -> SourceRun {
     let functions: BTreeMap<_, _> =
         functions.iter().map(|(path, list)| (format!("/p/{path}"), of(list))).collect();
     let opened: BTreeSet<String> = functions.keys().cloned().collect();
+    let watched =
+        opened.iter().map(|path| (path.clone(), Watched { opens: 1, stats: 4, clocks: Vec::new() }));
+    let watched = watched.collect();
     SourceRun {
         language,
         version: match language {
@@ -45,6 +48,9 @@ fn run(language: Language, functions: &[(&str, &[Ran<'_>])]) -> SourceRun {
         looked_up: opened.clone(),
         opened,
         outside: BTreeMap::new(),
+        watched,
+        script: None,
+        library: Some("/usr/lib/python3.11".to_owned()),
     }
 }
 

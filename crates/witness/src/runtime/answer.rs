@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use assay_evidence::Sha256;
 use serde::Deserialize;
 
-use super::{CoveredFile, CoveredFunction, Place, Runtime, RuntimeCoverage, RuntimeUse, Uncovered};
+use super::{CoveredFile, CoveredFunction, Place, Runtime, RuntimeCoverage, RuntimeUse, Uncovered, watched};
 use crate::capsule::Capsule;
+use crate::replay::Beyond;
 use crate::report::RunReport;
 
 /// `[file, qualified name, first line, builtins called]`.
@@ -39,7 +40,8 @@ struct NodeAnswer {
     sources: u64,
 }
 
-/// A function that ran while the interpreter was torn down: `[file, qualified name, first line]`.
+/// A function that ran, or asked for something, while the interpreter was torn down: `[file, qualified name,
+/// first line]`; 0 where the line is not known.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Late {
@@ -51,8 +53,7 @@ pub(super) fn read(
     runtime: Runtime,
     blocks: &[Vec<u8>],
     capsule: &Capsule,
-    report: &RunReport,
-    looked_up: &[String],
+    (report, beyond): (&RunReport, &Beyond),
     plain: &RunReport,
 ) -> Result<RuntimeCoverage, Uncovered> {
     let (block, late) = match (runtime, blocks) {
@@ -69,8 +70,9 @@ pub(super) fn read(
         files: Vec::new(),
         uses: Vec::new(),
         imports: Vec::new(),
-        looked_up: lookups(capsule, looked_up),
+        looked_up: lookups(capsule, &beyond.looked_up),
         opened: opened.keys().map(|&path| path.to_owned()).collect(),
+        watched: watched::files(&report.trace, &beyond.openings),
         micros: report.wall_micros,
     };
     let mut functions = match runtime {
@@ -78,6 +80,10 @@ pub(super) fn read(
         Runtime::Node => node(block, &mut coverage)?,
     };
     for (path, name, line) in late {
+        if runtime == Runtime::Python {
+            let (path, function) = (path.clone(), name.clone());
+            coverage.uses.push(RuntimeUse { what: "late".to_owned(), path, function, count: 0 });
+        }
         let covered = CoveredFunction { place: Place::Line(line), name, executed: true };
         functions.entry(path).or_default().insert(covered);
     }

@@ -8,6 +8,7 @@
 mod answer;
 mod blocks;
 mod lay;
+mod watched;
 
 use assay_evidence::Sha256;
 use schemars::JsonSchema;
@@ -52,8 +53,27 @@ pub struct RuntimeCoverage {
     pub looked_up: Vec<String>,
     /// Every path that was opened, sorted.
     pub opened: Vec<String>,
+    /// What the runner saw of every file that was opened, sorted by path; empty where it lost count.
+    #[serde(default)]
+    pub watched: Vec<WatchedFile>,
     /// How long the observed replay took, in microseconds.
     pub micros: u64,
+}
+
+/// What the runner saw of a file that was opened, call by call, whoever asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WatchedFile {
+    /// Its path inside the capsule, symbolic links resolved.
+    pub path: String,
+    /// How often it was opened, by whatever name.
+    pub opens: u64,
+    /// How often its size and times were answered, by whatever name or descriptor.
+    pub stats: u64,
+    /// Calls behind its first opening that read or set a clock other than the monotonic one, or ask what
+    /// resources are used; each once, sorted.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub clocks: Vec<String>,
 }
 
 /// One source file.
@@ -161,6 +181,7 @@ pub fn runtime_coverage(
     let request = ReplayRequest {
         substitutions: request.substitutions.clone(),
         perturbation: request.perturbation.clone(),
+        keep_trace: Some(watched::MAX_LINES),
         ..ReplayRequest::default()
     };
     let observed_capsule = roomier(laid.capsule);
@@ -179,7 +200,7 @@ pub fn runtime_coverage(
     if laid.runtime == Runtime::Python && beyond.threads != 1 {
         return Ok(Err(Uncovered::new("several_threads", format!("{} threads", beyond.threads))));
     }
-    Ok(answer::read(laid.runtime, &taken.blocks, capsule, &report, &beyond.looked_up, plain))
+    Ok(answer::read(laid.runtime, &taken.blocks, capsule, (&report, &beyond), plain))
 }
 
 /// An observed run takes longer and says more; what a plain run may use was checked by the plain run.

@@ -18,10 +18,8 @@
   Object.defineProperty(Function.prototype, 'toString', { value: shown, writable: true, enumerable: false, configurable: true });
   const emitted = process.emit;
   const leave = process.reallyExit;
-  let ended = false;
   let uncaught = false;
   const end = () => {
-    ended = true;
     let result = [];
     session.post('Profiler.takePreciseCoverage', (error, answer) => { if (!error) result = answer.result; });
     const scripts = [];
@@ -48,7 +46,8 @@
   const own = function emit(name) {
     if (name === 'uncaughtExceptionMonitor') uncaught = true;
     const answer = Reflect.apply(emitted, this, arguments);
-    if (name === 'exit' && !ended) end();
+    // Told each time: coverage that was taken before the end is none.
+    if (name === 'exit') end();
     return answer;
   };
   process.emit = own;

@@ -7,7 +7,8 @@ def _assay_coverage():
     profiler = _lsprof.Profiler(timer=int, subcalls=True, builtins=True)
     imports, uses = set(), set()
     loaded = list(sys.modules)
-    silent = frozenset(("compile", "exec", "marshal.loads", "sys._getframe"))
+    silent = frozenset(("compile", "marshal.loads"))
+    ended = []
 
     def caller(depth):
         try:
@@ -29,17 +30,27 @@ def _assay_coverage():
             busy[0] = False
 
     def note(event, arguments):
-        if event == "import":
+        if ended:
+            # What still runs is told by where it stands; the interpreter's own end has no frame.
+            filename, name = caller(3)
+            if filename and filename != __file__:
+                say_late(filename, name, 0)
+        elif event == "import":
             imports.add(arguments[0])
         elif event in ("open", "os.listdir", "object.__getattr__"):
             filename, name = caller(3)
-            if filename.startswith("<frozen ") or not filename:
+            if filename.startswith(("<frozen importlib", "<frozen zipimport")) or not filename:
                 return
             what = {"open": "open ", "os.listdir": "list ", "object.__getattr__": "attribute "}[event]
             value = arguments[1] if event == "object.__getattr__" else arguments[0]
+            if isinstance(value, bytes):
+                value = value.decode("utf-8", "backslashreplace")
             uses.add((what + str(value), filename, name))
         else:
-            uses.add(("audit " + event,) + caller(3))
+            filename, name = caller(3)
+            # Loading a module runs its code; so does whoever runs a text.
+            if event != "exec" or filename and not filename.startswith("<frozen importlib"):
+                uses.add(("audit " + event, filename, name))
 
     class Finder:
         """Hears of every module that is looked for, and finds none."""
@@ -94,6 +105,8 @@ def _assay_coverage():
         say(body)
         # What still runs while the interpreter is torn down is told one by one.
         sys.setprofile(late)
+        ended.append(True)
+        busy[0] = False
 
     def say(body, write=posix.write):
         block = "\x00assay-coverage:%s:%d\x00%s\x00" % ("@NONCE@", len(body), body)
@@ -101,10 +114,13 @@ def _assay_coverage():
         while data:
             data = data[write(2, data):]
 
+    def say_late(filename, name, line):
+        say('{"late":[%s,%s,%d]}' % (quote(filename), quote(name), line))
+
     def late(frame, event, argument):
-        if event == "call":
-            code = frame.f_code
-            say('{"late":[%s,%s,%d]}' % (quote(code.co_filename), quote(name_of(code)), code.co_firstlineno))
+        code = frame.f_code
+        if event in ("call", "c_call") and code.co_filename != __file__:
+            say_late(code.co_filename, name_of(code), code.co_firstlineno)
 
     atexit.register(end)
     sys.meta_path.insert(0, Finder)

@@ -169,10 +169,20 @@ impl Machine<'_> {
             && modules::is_file(path)
         {
             self.opened.insert(path.to_owned());
+            if self.setup.lookups {
+                self.note_opening(tgid, fd, path);
+            }
             if self.setup.recording {
                 self.touched.insert(path.to_owned());
             }
         }
+    }
+
+    fn note_opening(&mut self, tgid: i32, fd: i64, path: &str) {
+        use std::os::unix::fs::MetadataExt as _;
+        let meta = std::fs::metadata(format!("/proc/{tgid}/fd/{fd}"));
+        let file = meta.map(|meta| (meta.dev(), meta.ino())).ok();
+        self.openings.push((self.trace.lines(), path.to_owned(), file));
     }
 
     pub(super) fn forget(&mut self, tgid: i32, first: u32, last: u32) {

@@ -111,11 +111,24 @@ pub(crate) struct Observed {
     pub touched: BTreeSet<String>,
     /// Every path that was looked up, as it was asked for, absolute; where that was asked for.
     pub looked_up: BTreeSet<String>,
+    /// Every opening, in order; where lookups were asked for.
+    pub openings: Vec<Opening>,
     /// How many processes and how many threads of execution there were in all.
     pub processes: usize,
     pub threads: usize,
     pub stopped: Option<Stopped>,
     pub cpu_micros: u64,
+}
+
+/// One opening of a file.
+#[derive(Clone, Debug)]
+pub(crate) struct Opening {
+    /// How many lines the trace had before it.
+    pub line: u64,
+    /// The file's path inside, symbolic links resolved.
+    pub path: String,
+    /// The file's number in the trace, where it has one.
+    pub number: Option<u64>,
 }
 
 /// Finds the file on this host that is a module's inside.
@@ -200,6 +213,7 @@ pub(crate) struct Machine<'a> {
     opened: BTreeSet<String>,
     touched: BTreeSet<String>,
     looked_up: BTreeSet<String>,
+    openings: Vec<(u64, String, Option<(u64, u64)>)>,
     stopped: Option<Stopped>,
     /// The thread of which a debugger wants one instruction.
     stepping: Option<Stepping>,
@@ -298,6 +312,7 @@ impl<'a> Machine<'a> {
             opened: BTreeSet::new(),
             touched: BTreeSet::new(),
             looked_up: BTreeSet::new(),
+            openings: Vec::new(),
             stopped: None,
             stepping: None,
             unwinding: unwind::Modules::default(),
@@ -324,6 +339,14 @@ impl<'a> Machine<'a> {
             explored: self.exploring.finish(),
             touched: self.touched,
             looked_up: self.looked_up,
+            openings: self
+                .openings
+                .into_iter()
+                .map(|(line, path, file)| {
+                    let number = file.and_then(|file| self.inodes.get(&file).copied());
+                    Opening { line, path, number }
+                })
+                .collect(),
             processes: self.processes.len(),
             threads: self.tasks.len(),
             stopped: self.stopped,

@@ -24,6 +24,8 @@ pub(in crate::source) struct Body {
     pub expressions: BTreeSet<String>,
     /// Whether its code, or that of an arrow in it, uses `arguments`.
     pub arguments: bool,
+    /// Whether its code, or that of an arrow in it, uses `this`.
+    pub this: bool,
 }
 
 /// The function that a body is of.
@@ -807,7 +809,11 @@ impl<'a> Reader<'a> {
 
     fn of_word(&mut self, word: &'a str) -> Recognised<Shape> {
         match word {
-            "this" | "null" | "true" | "false" => self.tokens.step(word.len()).map(|()| Shape::Other),
+            "null" | "true" | "false" => self.tokens.step(word.len()).map(|()| Shape::Other),
+            "this" => {
+                self.body.this |= !self.function.plain;
+                self.tokens.step(word.len()).map(|()| Shape::Other)
+            }
             "arguments" => {
                 self.body.arguments |= !self.function.plain;
                 self.tokens.step(word.len()).map(|()| Shape::Other)

@@ -101,8 +101,9 @@ impl<'a> Tokens<'a> {
                 [b'/', b'/', ..] => self.comment(rest.find('\n').unwrap_or(rest.len()))?,
                 [b'/', b'*', ..] => {
                     let Some(length) = rest[2..].find("*/") else { return self.refuse("an open comment") };
+                    let length = length + 4;
                     self.after_line |= rest[..length].contains('\n');
-                    self.comment(length + 4)?;
+                    self.comment(length)?;
                 }
                 [] => return self.refuse("the end of the source"),
                 _ => return Ok(()),

@@ -51,7 +51,9 @@ pub(in crate::source) fn body(
 ) -> Recognised<Body> {
     let first = line(source, from, above + 1)?.ok_or(Unrecognised { at: from, what: "no body" })?;
     let indentation = first.indentation;
-    let documented = first.tokens.first().is_some_and(|token| matches!(token.kind, Kind::Text | Kind::Bytes));
+    // Brackets around it change nothing.
+    let bare = first.tokens.iter().find(|token| token.text != "(");
+    let documented = bare.is_some_and(|token| matches!(token.kind, Kind::Text | Kind::Bytes));
     let documentation = documented.then(|| first.text.to_owned());
     let mut reader = Reader {
         source,
@@ -352,9 +354,10 @@ fn optional(words: &mut Expressions<'_, '_>) -> Recognised<()> {
 /// A tuple that is asserted is always true, of which the compiler warns.
 fn asserts(words: &mut Expressions<'_, '_>) -> Recognised<()> {
     words.at += 1;
-    let bracketed = words.peek().text == "(";
+    let (from, negated) = (words.at, words.peek().text == "not");
     let shape = words.value()?;
-    if shape == Shape::Targets || bracketed && shape == Shape::Literal {
+    // What is put together of constants, the compiler puts together: `2 * (1,)`.
+    if shape == Shape::Targets || shape == Shape::Literal && !negated && words.at > from + 1 {
         return words.refuse("it may assert a tuple");
     }
     if words.take(",") {

@@ -170,7 +170,8 @@ impl<'a> Expressions<'_, 'a> {
             }
         }
         let shape = self.comparison()?;
-        Ok(if negations > 0 { Shape::Other } else { shape })
+        // Of a constant it is one: `(not 1)(2)`.
+        Ok(if negations > 0 { Shape::Literal } else { shape })
     }
 
     fn comparison(&mut self) -> Recognised<Shape> {
