@@ -120,6 +120,9 @@ pub(crate) struct Observed {
     pub cpu_micros: u64,
 }
 
+/// Lines of the trace before it, path, and the device and inode of the file, of one opening.
+type RawOpening = (u64, String, Option<(u64, u64)>);
+
 /// One opening of a file.
 #[derive(Clone, Debug)]
 pub(crate) struct Opening {
@@ -213,7 +216,7 @@ pub(crate) struct Machine<'a> {
     opened: BTreeSet<String>,
     touched: BTreeSet<String>,
     looked_up: BTreeSet<String>,
-    openings: Vec<(u64, String, Option<(u64, u64)>)>,
+    openings: Vec<RawOpening>,
     stopped: Option<Stopped>,
     /// The thread of which a debugger wants one instruction.
     stepping: Option<Stepping>,
