@@ -86,9 +86,8 @@ impl Anchors {
             let holder =
                 image.symbol_at(relocation.address).map_or(slot, |(_, offset)| slot.wrapping_sub(offset));
             code.push(Anchor { address: target, user: holder });
-            let beside = image
-                .bytes(slot + SLOT, SLOT as usize)
-                .filter(|_| image.relocation_at(slot + SLOT).is_none());
+            let next = slot.wrapping_add(SLOT);
+            let beside = image.bytes(next, SLOT as usize).filter(|_| image.relocation_at(next).is_none());
             let length =
                 beside.map_or(0, |bytes| bytes.iter().rev().fold(0u64, |v, &b| v << 8 | u64::from(b)));
             if (1..=MAX_SPAN).contains(&length) {
@@ -234,7 +233,8 @@ fn push(image: &Image<'_>, begin: u64, last: u64, end: u64, out: &mut Vec<Piece>
     let bytes = image.bytes(last, (end - last) as usize).unwrap_or_default();
     let zeros = bytes.iter().rev().take_while(|&&byte| byte == 0).count() as u64;
     // The loader fills a slot, whatever the file holds there.
-    let slots_end = image.relocations_in(begin, end).last().map_or(begin, |slot| slot.address.0 + SLOT);
+    let slots_end =
+        image.relocations_in(begin, end).last().map_or(begin, |slot| slot.address.0.saturating_add(SLOT));
     let zeros = zeros.min(end.saturating_sub(slots_end));
     let alignment = (1u64 << end.trailing_zeros().min(63)).min(MAX_ALIGNMENT);
     let padding = match text_length(bytes) {

@@ -243,6 +243,9 @@ fn international(text: &[u8], cluster: &Cluster, at: usize) -> Option<Found> {
         count += group.len();
         used += 1;
     }
+    if used == 0 {
+        return None;
+    }
     let range = cluster.range(at..at + used);
     let zone = text[start..range.end].contains(&b':') || text.get(range.end) == Some(&b':');
     ((8..=15).contains(&count) && ends(text, range.end) && !zone).then_some((

@@ -111,3 +111,14 @@ fn a_scan_keeps_up_with_a_log() {
         assert!(rate > 1.0, "{name}: {rate:.1} MB/s");
     }
 }
+
+/// Found by fuzzing: a sign before more digits than any telephone number has.
+#[test]
+fn more_digits_than_a_number_has_are_none() {
+    let scanner = Scanner::new(Policy::default());
+    for digits in [15, 16, 31, 4_000] {
+        let text = format!("+{} and +35{}.", "5".repeat(digits), "5".repeat(digits));
+        let findings = scanner.scan(text.as_bytes());
+        assert!(digits == 15 || findings.is_empty(), "{findings:?}");
+    }
+}
